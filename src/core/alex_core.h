@@ -1,0 +1,216 @@
+/*
+ * alex_core.h - the learned index over page images, as a C interface.
+ *
+ * Role: everything that can be done with one node in memory: search it, read it, add to it, rewrite
+ * it, decide how it splits. The caller owns buffers, locks, WAL and errors.
+ *
+ * Contract: no function allocates, throws, blocks or touches memory outside the page and the arrays
+ * it is given. Arbitrary bytes as a page never crash or hang a function whose page passed
+ * alex_node_problem(); a damaged page gives wrong records at worst, and alex_node_validate() says so.
+ *
+ * A record array is a flat array of words, "stride" words a record: W key words, the tie, and in
+ * inner nodes the child block. A position is W + 1 words.
+ */
+#ifndef ALEX_CORE_H
+#define ALEX_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "alex_format.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- header access; valid on any page that passed alex_node_problem() ---- */
+
+static inline AlexNodeHeader *
+alex_header(void *page)
+{
+	return (AlexNodeHeader *) ((char *) page + ALEX_HEADER_OFFSET);
+}
+
+static inline const AlexNodeHeader *
+alex_cheader(const void *page)
+{
+	return (const AlexNodeHeader *) ((const char *) page + ALEX_HEADER_OFFSET);
+}
+
+/* The low fence: W + 1 words, the least position the node covers. */
+static inline uint64_t *
+alex_low_fence(const void *page)
+{
+	return (uint64_t *) ((char *) page + ALEX_FENCES_OFFSET);
+}
+
+/* The high fence: the least position beyond the node; meaningless without a right sibling. */
+static inline uint64_t *
+alex_high_fence(const void *page)
+{
+	return alex_low_fence(page) + alex_cheader(page)->words + 1;
+}
+
+/* Words per record of a node. */
+static inline int
+alex_stride(int words, int level)
+{
+	return words + (level > 0 ? 2 : 1);
+}
+
+/* Compares two positions: negative, 0 or positive. */
+static inline int
+alex_compare(const uint64_t *a, const uint64_t *b, int words)
+{
+	for (int i = 0; i <= words; i++)
+		if (a[i] != b[i])
+			return a[i] < b[i] ? -1 : 1;
+	return 0;
+}
+
+/* Number of raw records in the delta. */
+static inline uint32_t
+alex_delta_count(const void *page)
+{
+	const AlexPageHead *head = (const AlexPageHead *) page;
+	const AlexNodeHeader *node = alex_cheader(page);
+
+	return (uint32_t) (head->pd_special - head->pd_upper) / (uint32_t) (alex_stride(node->words, node->level) * 8);
+}
+
+static inline uint32_t
+alex_record_count(const void *page)
+{
+	return alex_cheader(page)->count + alex_delta_count(page);
+}
+
+/* Is the position below, within (0) or beyond the fences? */
+static inline int
+alex_fence_side(const void *page, const uint64_t *position)
+{
+	const AlexNodeHeader *node = alex_cheader(page);
+
+	if (alex_compare(position, alex_low_fence(page), node->words) < 0)
+		return -1;
+	if (node->right != ALEX_NO_BLOCK && alex_compare(position, alex_high_fence(page), node->words) >= 0)
+		return 1;
+	return 0;
+}
+
+/* ---- checking ---- */
+
+/*
+ * Cheap sanity of a page that should be a node of "words" key words: every offset that the other
+ * functions rely on lies within the page. O(1).
+ * Returns NULL, or a static string that names what is wrong.
+ */
+const char *alex_node_problem(const void *page, int words, uint32_t page_size);
+
+/*
+ * Complete check of one node: frames, order, fences, model, delta. O(records).
+ * "scratch" holds ALEX_MAX_RECORDS + page_size / 8 records of the node's stride.
+ * Returns NULL, or a static string that names what is wrong.
+ */
+const char *alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *scratch);
+
+/* ---- reading ---- */
+
+/* Index of the first base record at or after the position (0 .. count). */
+uint32_t alex_lower_bound(const void *page, const uint64_t *position);
+
+/* Reads base record i (i < count) into out (stride words). */
+void alex_read(const void *page, uint32_t i, uint64_t *out);
+
+/* Reads base records first .. first + n - 1 into out (n * stride words). */
+void alex_read_range(const void *page, uint32_t first, uint32_t n, uint64_t *out);
+
+/*
+ * Inner node: the child that covers the position, which must lie within the fences.
+ * "separator" (W + 1 words, may be NULL) receives the child's separator.
+ * Returns ALEX_NO_BLOCK if the node has no such child (corrupt).
+ */
+uint32_t alex_find_child(const void *page, const uint64_t *position, uint64_t *separator);
+
+/*
+ * Collects the first (backward: the last) records p of base and delta with low <= p < high, in scan
+ * order, at most "max" of them. "high" may be NULL for no upper bound.
+ * "out" has room for max + alex_delta_count(page) records; what lies beyond the returned count is
+ * undefined. *more is set if the node holds further records of the range.
+ * Returns the number of records.
+ */
+uint32_t alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool backward, uint32_t max,
+					  uint64_t *out, bool *more);
+
+/*
+ * Reads base and delta merged, in order. "out" holds ALEX_MAX_RECORDS + page_size / 8 records.
+ * Returns the number of records.
+ */
+uint32_t alex_decode(const void *page, uint64_t *out);
+
+/* ---- writing; "page" is the caller's private image or an exclusively locked page ---- */
+
+/* Formats an empty node: page header, special area, header, fences (high may be NULL: infinite). */
+void alex_node_init(void *page, uint32_t page_size, int words, int level, const uint64_t *low, const uint64_t *high,
+					uint32_t left, uint32_t right);
+
+/*
+ * Stores n sorted records as the base of an initialised node; the delta becomes empty.
+ * At least "reserve" bytes stay free. The header's links, level, flags and fences are kept.
+ * Returns false, with the node unchanged, if the records do not fit.
+ */
+bool alex_node_store(void *page, const uint64_t *records, uint32_t n, uint32_t reserve);
+
+/* Is there room for one more raw record, with at most "limit" of them in the delta? */
+bool alex_delta_has_room(const void *page, uint32_t limit);
+
+/*
+ * Adds a record to the delta, which must have room.
+ * *offset and *length give the changed bytes besides pd_upper, for the WAL.
+ */
+void alex_delta_append(void *page, const uint64_t *record, uint16_t *offset, uint16_t *length);
+
+/*
+ * The left part of a split without re-encoding: "page" becomes a copy of "source" reduced to the records
+ * before "high", its new high fence. It never needs more room than the source. Right link: the caller's.
+ */
+void alex_node_truncate(void *page, const void *source, const uint64_t *high);
+
+/* ---- planning ---- */
+
+/* Bytes alex_node_store() needs for the records, beyond an empty node's. */
+uint32_t alex_encoded_size(const uint64_t *records, uint32_t n, int words, int level);
+
+/* Bytes an empty node has free. */
+uint32_t alex_node_capacity(int words, uint32_t page_size);
+
+/*
+ * How many of the first (from_end: last) n records fit into "room" bytes, at most ALEX_MAX_RECORDS.
+ * "guess" is where to start trying (0: no idea). At least 1 if n > 0.
+ */
+uint32_t alex_fit(const uint64_t *records, uint32_t n, int words, int level, uint32_t room, bool from_end,
+				  uint32_t guess);
+
+/*
+ * Where to split n sorted records in two (1 .. n - 1 go left): "append" keeps the left node full;
+ * otherwise the middle, or a place near it where the line of the keys breaks if that stores smaller.
+ * Returns 0 if no such place leaves both parts small enough for "room" bytes each.
+ */
+uint32_t alex_choose_split(const uint64_t *records, uint32_t n, int words, int level, uint32_t room, bool append);
+
+/*
+ * The separator between two neighbouring records: the shortest position s with left < s <= right.
+ * Writes W + 1 words.
+ */
+void alex_make_separator(const uint64_t *left, const uint64_t *right, int words, uint64_t *separator);
+
+/* ---- sorting ---- */
+
+/* Sorts n records of "stride" words by their first "sort_words" words. */
+void alex_sort_records(uint64_t *records, size_t n, int stride, int sort_words);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ALEX_CORE_H */

@@ -1,0 +1,115 @@
+/*
+ * alex_format.h - on-disk format of an alex node, shared by the core (C++) and the shim (C).
+ *
+ * Role: the single place that draws the page. Nothing here needs PostgreSQL headers; the shim
+ * asserts at compile time that the 24 bytes called PageHead below are PageHeaderData.
+ *
+ * Everything in a node is a sequence of 64-bit words.
+ *
+ *   record    = W key words, one tie word, and (inner nodes only) one child word
+ *   position  = W key words and one tie word; positions are ordered lexicographically
+ *   tie       = ext << 48 | heap block << 16 | heap offset
+ *
+ * The tie makes every record unique, so equal keys are ordered by TID and any run of them can be
+ * split. "ext" is one extra key bit below the key words: it tells a NULL from the key whose image it
+ * borrows (see src/alex/README.md). A position with tie 0 comes before every record with that key.
+ *
+ * A node covers the positions low <= p < high (its fences). It is stored as
+ *
+ *   0    PageHead          PostgreSQL's page header; pd_lower ends the base, pd_upper starts the delta
+ *   24   AlexNodeHeader    links, counts, model
+ *   88   low fence, high fence          2 * (W + 1) words
+ *   ...  base              sorted records, column by column, bit-packed in frames (frame_codec.h)
+ *   ...  the hole          free space; nothing live is ever in it
+ *   ...  delta             fresh records, unsorted, raw; grows towards the base
+ *   end-16  special area   AlexSpecial, left alone by everything but page initialisation
+ */
+#ifndef ALEX_FORMAT_H
+#define ALEX_FORMAT_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ALEX_MAX_WORDS 4						  /* key words of a record */
+#define ALEX_MAX_COLUMNS (ALEX_MAX_WORDS + 2)	  /* key words, tie, child */
+#define ALEX_MAX_RECORD_WORDS ALEX_MAX_COLUMNS
+
+#define ALEX_NODE_MAGIC UINT32_C(0x584C4131) /* "1ALX" */
+#define ALEX_FORMAT_VERSION 1
+#define ALEX_NO_BLOCK UINT32_C(0xFFFFFFFF)
+
+/*
+ * Most records of one node. The bound is what a rewrite may cost, not the format: 40,000 records
+ * decode and encode in well under a millisecond, and bigserial keys on fixed-width rows then take
+ * 0.2 bytes each.
+ */
+#define ALEX_MAX_RECORDS 40000
+
+/* node flags */
+#define ALEX_DELETED 0x01		   /* out of the tree, may be recycled */
+#define ALEX_INCOMPLETE_SPLIT 0x02 /* the parent may lack the separator of the right sibling */
+
+/* the tie word */
+#define ALEX_TID_BITS 48
+#define ALEX_TID_MASK ((UINT64_C(1) << ALEX_TID_BITS) - 1)
+#define ALEX_EXT_BIT (UINT64_C(1) << ALEX_TID_BITS)
+
+/* What the core needs to know of PostgreSQL's page header (src/include/storage/bufpage.h). */
+typedef struct AlexPageHead
+{
+	uint64_t pd_lsn;
+	uint16_t pd_checksum;
+	uint16_t pd_flags;
+	uint16_t pd_lower;
+	uint16_t pd_upper;
+	uint16_t pd_special;
+	uint16_t pd_pagesize_version;
+	uint32_t pd_prune_xid;
+} AlexPageHead;
+
+typedef struct AlexNodeHeader
+{
+	uint32_t magic;	   /* ALEX_NODE_MAGIC */
+	uint16_t version;  /* ALEX_FORMAT_VERSION */
+	uint8_t level;	   /* 0 for a leaf */
+	uint8_t flags;	   /* ALEX_DELETED ... */
+	uint32_t left;	   /* sibling blocks or ALEX_NO_BLOCK */
+	uint32_t right;	   /* without a right sibling the high fence is infinite */
+	uint32_t count;	   /* records in the base */
+	uint16_t radix;	   /* leaf: largest heap offset in the base; TIDs are encoded as block * radix + offset - 1 */
+	uint8_t words;	   /* W */
+	uint8_t model_word; /* first word in which the base varies; the model predicts from it */
+	uint64_t model_base; /* slot = ((word - model_base) >> model_shift) * model_mult >> model_fraction */
+	uint32_t model_mult;
+	uint8_t model_shift;
+	uint8_t model_fraction;
+	uint8_t unused0[2];
+	uint8_t frame_log2[ALEX_MAX_COLUMNS];	   /* records per frame, a power of two */
+	uint16_t column_start[ALEX_MAX_COLUMNS];   /* byte offset of the column's frame directory */
+	uint8_t unused1[6];
+} AlexNodeHeader;
+
+typedef struct AlexSpecial
+{
+	uint32_t magic;		/* ALEX_NODE_MAGIC or ALEX_META_MAGIC: tells tools whose page this is */
+	uint32_t unused0;
+	uint32_t unused1;
+	uint16_t nbtree_flags; /* stays zero: XLOG_BTREE_VACUUM as a cleanup barrier writes here */
+	uint16_t nbtree_cycle; /* stays zero, for the same reason */
+} AlexSpecial;
+
+#define ALEX_HEADER_OFFSET 24
+#define ALEX_FENCES_OFFSET (ALEX_HEADER_OFFSET + 64)
+#define ALEX_SPECIAL_SIZE 16
+
+#ifdef __cplusplus
+}
+static_assert(sizeof(AlexPageHead) == ALEX_HEADER_OFFSET, "page header");
+static_assert(sizeof(AlexNodeHeader) == 64, "node header");
+static_assert(sizeof(AlexSpecial) == ALEX_SPECIAL_SIZE, "special area");
+#endif
+
+#endif /* ALEX_FORMAT_H */

@@ -1,0 +1,71 @@
+/*
+ * frame_codec.cc - the parts of the frame codec that are not templates.
+ */
+#include "frame_codec.h"
+
+namespace alex
+{
+
+Line
+Line::through(uint64_t rise, uint64_t run, bool negative)
+{
+	if (rise == 0 || run == 0)
+		return Line{};
+
+	/*
+	 * A double's 53 bits are more than the mantissa's 37, and the result is stored as integers: how this
+	 * machine rounds decides which line is stored, never how it is read.
+	 */
+	int exponent;
+	double fraction = std::frexp(static_cast<double>(rise) / static_cast<double>(run), &exponent);
+	Line line;
+
+	line.mantissa = static_cast<uint64_t>(fraction * static_cast<double>(UINT64_C(1) << kMantissaBits));
+	line.exponent = exponent - kMantissaBits + kExponentBias;
+	line.negative = negative;
+	if (line.exponent < 0)
+		return Line{}; /* flatter than 2^-63 a step */
+	return line;
+}
+
+void
+Column::read(uint32_t first, uint32_t n, uint64_t *out, int stride) const
+{
+	uint32_t mask = (1u << log2_) - 1;
+
+	while (n > 0)
+	{
+		Frame f = frame(first >> log2_);
+		uint32_t j = first & mask;
+		uint32_t end = std::min(mask + 1, j + n);
+
+		n -= end - j;
+		first += end - j;
+		for (; j < end; j++, out += stride)
+			*out = value(f, j);
+	}
+}
+
+namespace detail
+{
+
+void
+put_residual(char *data, uint64_t bit, uint32_t width, uint64_t residual)
+{
+	char *at = data + (bit >> 6) * 8;
+	uint32_t shift = bit & 63;
+	uint64_t word;
+
+	std::memcpy(&word, at, 8);
+	word |= residual << shift;
+	std::memcpy(at, &word, 8);
+	if (shift + width > 64)
+	{
+		std::memcpy(&word, at + 8, 8);
+		word |= residual >> (64 - shift);
+		std::memcpy(at + 8, &word, 8);
+	}
+}
+
+} // namespace detail
+} // namespace alex

@@ -1,0 +1,353 @@
+/*
+ * frame_codec.h - one column of sorted records, bit-packed around straight lines.
+ *
+ * A column of n words is cut into frames of 2^k consecutive values. Value j of a frame is
+ *
+ *     base + line(slope, j) + residual_j          (all modulo 2^64)
+ *
+ * with residuals of the frame's width, packed. Any value decodes in O(1): one directory entry, one
+ * unaligned load, a shift and a mask. Width 0 stores nothing, so what lies on a line costs nothing.
+ *
+ * Everything is integer arithmetic modulo 2^64: key spans cannot overflow, and every machine that
+ * reads a page (a standby, say) computes the very same line.
+ *
+ * Layout: ceil(n / 2^k) directory entries of 16 bytes, then the data words.
+ *
+ * The idea is that of LeCo (Liu et al., SIGMOD 2024) and la_vector (Boffa et al., ALENEX 2021).
+ */
+#ifndef ALEX_FRAME_CODEC_H
+#define ALEX_FRAME_CODEC_H
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace alex
+{
+
+constexpr int kMinFrameLog2 = 6;  // 64 values times any width is whole words, so frames start on words
+constexpr int kMaxFrameLog2 = 16; // one frame holds any node
+
+/**
+ * A slope as mantissa * 2^(exponent - kExponentBias), with a sign: 37 bits of mantissa times 16 bits
+ * of position stay exact in 64 bits.
+ */
+struct Line
+{
+	static constexpr int kMantissaBits = 37;
+	static constexpr int kExponentBias = 63;
+
+	uint64_t mantissa = 0;
+	int exponent = kExponentBias;
+	bool negative = false;
+
+	uint64_t at(uint64_t j) const
+	{
+		uint64_t product = mantissa * j;
+		uint64_t rise = exponent >= kExponentBias ? product << ((exponent - kExponentBias) & 63)
+												  : product >> (kExponentBias - exponent);
+
+		return negative ? 0 - rise : rise;
+	}
+
+	/** The line that rises by "rise" (two's complement if negative) over "run" steps. */
+	static Line through(uint64_t rise, uint64_t run, bool negative);
+};
+
+/** A directory entry. */
+struct Frame
+{
+	uint64_t base;
+	uint64_t packed; // offset:12 (in words, from the column's data) width:7 exponent:7 negative:1 mantissa:37
+
+	uint32_t offset() const { return packed & 0xFFF; }
+	uint32_t stored_width() const { return (packed >> 12) & 0x7F; }
+	uint32_t width() const { return std::min(stored_width(), UINT32_C(64)); } // more only if damaged
+	Line line() const
+	{
+		return Line{packed >> 27, static_cast<int>((packed >> 19) & 0x7F), ((packed >> 26) & 1) != 0};
+	}
+
+	static Frame make(uint64_t base, const Line &line, uint32_t width, uint32_t offset)
+	{
+		return Frame{base, line.mantissa << 27 | static_cast<uint64_t>(line.negative) << 26 |
+							   static_cast<uint64_t>(line.exponent) << 19 | static_cast<uint64_t>(width) << 12 |
+							   offset};
+	}
+};
+static_assert(sizeof(Frame) == 16);
+
+/** Number of frames of n values. */
+constexpr uint32_t
+frame_count(uint32_t n, int log2)
+{
+	return (n + (1u << log2) - 1) >> log2;
+}
+
+/** Data words of "n" residuals of one frame. */
+constexpr uint32_t
+residual_words(uint32_t n, uint32_t width)
+{
+	return static_cast<uint32_t>((static_cast<uint64_t>(n) * width + 63) / 64);
+}
+
+/**
+ * A stored column. "limit" is the last byte offset from which an 8-byte load, and one more byte, stay inside
+ * the page: a damaged directory then yields a wrong value but never a wild read.
+ */
+class Column
+{
+  public:
+	Column(const char *page, uint32_t start, uint32_t n, int log2, uint32_t limit)
+		: page_(page), directory_(page + start), data_(start + frame_count(n, log2) * sizeof(Frame)), log2_(log2),
+		  limit_(limit)
+	{
+	}
+
+	uint64_t operator[](uint32_t i) const
+	{
+		Frame f = frame(i >> log2_);
+
+		return value(f, i & ((1u << log2_) - 1));
+	}
+
+	Frame frame(uint32_t f) const
+	{
+		Frame frame;
+
+		std::memcpy(&frame, directory_ + f * sizeof(Frame), sizeof(Frame));
+		return frame;
+	}
+
+	/** Value j of a frame. */
+	uint64_t value(const Frame &f, uint32_t j) const
+	{
+		return f.base + f.line().at(j) + residual(f, j);
+	}
+
+	/** Reads values first .. first + n - 1 to out[0], out[stride], ... */
+	void read(uint32_t first, uint32_t n, uint64_t *out, int stride) const;
+
+	uint32_t data_start() const { return data_; }
+	int log2() const { return log2_; }
+
+  private:
+	uint64_t residual(const Frame &f, uint32_t j) const
+	{
+		uint32_t width = f.width();
+
+		if (width == 0)
+			return 0;
+		uint32_t bit = j * width;
+		uint32_t byte = std::min(data_ + f.offset() * 8 + (bit >> 3), limit_);
+		uint32_t shift = bit & 7;
+		uint64_t word;
+
+		std::memcpy(&word, page_ + byte, 8);
+		word >>= shift;
+		if (width + shift > 64)
+			word |= static_cast<uint64_t>(static_cast<unsigned char>(page_[byte + 8])) << (64 - shift);
+		return width >= 64 ? word : word & ((UINT64_C(1) << width) - 1);
+	}
+
+	const char *page_;
+	const char *directory_;
+	uint32_t data_;
+	int log2_;
+	uint32_t limit_;
+};
+
+/** How a column will be stored. */
+struct ColumnPlan
+{
+	int log2 = kMaxFrameLog2;
+	uint32_t bytes = 0; // directory and data
+};
+
+namespace detail
+{
+
+struct FrameFit
+{
+	Line line;
+	uint64_t base = 0;
+	uint32_t width = 0;
+};
+
+/** Base and width that values first .. first + n - 1 need around a line. */
+template <typename Values>
+FrameFit
+fit_line(const Values &values, uint32_t first, uint32_t n, const Line &line)
+{
+	/*
+	 * Residuals are taken relative to the first value and compared as signed numbers; modulo 2^64 that is
+	 * right whatever the span, and smallest whenever the span is below 2^63.
+	 */
+	uint64_t origin = values(first);
+	int64_t low = 0;
+	int64_t high = 0;
+	uint64_t product = 0;
+	bool left = line.exponent >= Line::kExponentBias;
+	int shift = left ? line.exponent - Line::kExponentBias : Line::kExponentBias - line.exponent;
+
+	if (line.mantissa == 0)
+	{
+		for (uint32_t j = 1; j < n; j++)
+		{
+			int64_t d = static_cast<int64_t>(values(first + j) - origin);
+
+			low = std::min(low, d);
+			high = std::max(high, d);
+		}
+	}
+	else
+	{
+		for (uint32_t j = 1; j < n; j++)
+		{
+			product += line.mantissa;
+			uint64_t rise = left ? product << shift : product >> shift;
+			int64_t d = static_cast<int64_t>(values(first + j) - origin - (line.negative ? 0 - rise : rise));
+
+			low = std::min(low, d);
+			high = std::max(high, d);
+		}
+	}
+	uint64_t span = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
+
+	return FrameFit{line, origin + static_cast<uint64_t>(low), static_cast<uint32_t>(64 - std::countl_zero(span))};
+}
+
+/** The narrowest of three lines: flat, through the ends, and through the means of the first and last third. */
+template <typename Values>
+FrameFit
+fit_frame(const Values &values, uint32_t first, uint32_t n)
+{
+	FrameFit best = fit_line(values, first, n, Line{});
+
+	if (best.width == 0 || n < 3)
+	{
+		if (n == 2 && best.width > 0)
+		{
+			uint64_t rise = values(first + 1) - values(first);
+			bool negative = rise >> 63;
+			FrameFit two = fit_line(values, first, n, Line::through(negative ? 0 - rise : rise, 1, negative));
+
+			if (two.width < best.width)
+				best = two;
+		}
+		return best;
+	}
+
+	uint64_t origin = values(first);
+	auto consider = [&](uint64_t rise, uint64_t run) {
+		/* a rise of more than 2^63 is a rise all the same if the values ascend */
+		bool negative = (rise >> 63) != 0 && values(first + n - 1) < origin;
+		FrameFit fit = fit_line(values, first, n, Line::through(negative ? 0 - rise : rise, run, negative));
+
+		if (fit.width < best.width)
+			best = fit;
+	};
+
+	consider(values(first + n - 1) - origin, n - 1);
+	if (best.width == 0 || n < 8)
+		return best;
+
+	/*
+	 * Bartlett's line: less moved by two odd end points than the chord, and one pass instead of the sums
+	 * of squares that least squares needs. The means are taken relative to the origin, as signed numbers.
+	 */
+	uint32_t third = n / 3;
+	__int128 rise = 0;
+
+	for (uint32_t j = 0; j < third; j++)
+		rise += static_cast<__int128>(static_cast<int64_t>(values(first + n - third + j) - origin)) -
+				static_cast<int64_t>(values(first + j) - origin);
+
+	double mean_rise = static_cast<double>(rise) / third;
+
+	if (std::fabs(mean_rise) < 9e18)
+		consider(static_cast<uint64_t>(static_cast<int64_t>(mean_rise)), n - third);
+	return best;
+}
+
+void put_residual(char *data, uint64_t bit, uint32_t width, uint64_t residual);
+
+} // namespace detail
+
+/** Bytes that n values take with frames of 2^log2. Gives up (returning more than limit) beyond limit. */
+template <typename Values>
+uint32_t
+column_bytes(const Values &values, uint32_t n, int log2, uint32_t limit)
+{
+	uint32_t length = 1u << log2;
+	uint32_t bytes = frame_count(n, log2) * static_cast<uint32_t>(sizeof(Frame));
+
+	for (uint32_t first = 0; first < n && bytes <= limit; first += length)
+	{
+		uint32_t m = std::min(length, n - first);
+
+		bytes += 8 * residual_words(m, detail::fit_frame(values, first, m).width);
+	}
+	return bytes;
+}
+
+/**
+ * Chooses the frame length by measured size. Candidates go from one frame for everything down to 64 values;
+ * steps of 2 or 4 between them cost at most a percent against trying all (core_bench).
+ */
+template <typename Values>
+ColumnPlan
+plan_column(const Values &values, uint32_t n)
+{
+	static constexpr int kCandidates[] = {16, 12, 10, 8, 7, 6};
+	ColumnPlan best;
+	bool first = true;
+
+	for (int log2 : kCandidates)
+	{
+		/* a frame longer than twice the column equals the one before it */
+		if (!first && (n >> log2) == 0)
+			continue;
+		uint32_t bytes = column_bytes(values, n, log2, first ? UINT32_MAX : best.bytes);
+
+		if (first || bytes < best.bytes)
+			best = ColumnPlan{log2, bytes};
+		first = false;
+		/* on a single line nothing shorter can win */
+		if (best.bytes <= frame_count(n, best.log2) * sizeof(Frame))
+			break;
+	}
+	return best;
+}
+
+/** Writes a column at page + start, as planned. */
+template <typename Values>
+void
+write_column(const Values &values, uint32_t n, const ColumnPlan &plan, char *start)
+{
+	uint32_t length = 1u << plan.log2;
+	char *data = start + frame_count(n, plan.log2) * sizeof(Frame);
+	uint32_t offset = 0;
+
+	std::memset(data, 0, plan.bytes - frame_count(n, plan.log2) * sizeof(Frame));
+	for (uint32_t first = 0; first < n; first += length)
+	{
+		uint32_t m = std::min(length, n - first);
+		detail::FrameFit fit = detail::fit_frame(values, first, m);
+		Frame frame = Frame::make(fit.base, fit.line, fit.width, offset);
+
+		std::memcpy(start, &frame, sizeof(Frame));
+		start += sizeof(Frame);
+		if (fit.width > 0)
+			for (uint32_t j = 0; j < m; j++)
+				detail::put_residual(data + offset * 8, static_cast<uint64_t>(j) * fit.width, fit.width,
+									 values(first + j) - fit.base - fit.line.at(j));
+		offset += residual_words(m, fit.width);
+	}
+}
+
+} // namespace alex
+
+#endif // ALEX_FRAME_CODEC_H

@@ -1,0 +1,159 @@
+/*
+ * node.h - a node as the core's own files see it.
+ *
+ * Role: typed, bounds-safe access to one page image; nothing here modifies a page.
+ */
+#ifndef ALEX_NODE_H
+#define ALEX_NODE_H
+
+#include "alex_core.h"
+#include "frame_codec.h"
+
+namespace alex
+{
+
+/* More than any page's delta holds: pages are at most 32 KB and records at least 16 bytes. */
+constexpr uint32_t kMaxDelta = 2048;
+constexpr uint32_t kMaxPageSize = 32768;
+
+/** An encoded tie of a leaf: TIDs are numbered block * radix + offset - 1, so rows in order lie on a line. */
+constexpr uint64_t
+encode_tie(uint64_t tie, uint32_t radix)
+{
+	uint64_t block = (tie >> 16) & 0xFFFFFFFF;
+	uint64_t offset = tie & 0xFFFF;
+
+	return (tie >> ALEX_TID_BITS) << 63 | (block * radix + offset - 1);
+}
+
+/** The tie that encode_tie() came from. */
+constexpr uint64_t
+decode_tie(uint64_t encoded, uint32_t radix)
+{
+	uint64_t ext = encoded >> 63;
+	uint64_t number = encoded & ~(UINT64_C(1) << 63);
+	uint64_t block;
+	uint64_t offset;
+
+	if (number <= UINT32_MAX) /* half the cost of a 64-bit division */
+	{
+		block = static_cast<uint32_t>(number) / radix;
+		offset = static_cast<uint32_t>(number) % radix;
+	}
+	else
+	{
+		block = number / radix;
+		offset = number % radix;
+	}
+	return ext << ALEX_TID_BITS | (block & 0xFFFFFFFF) << 16 | (offset + 1);
+}
+
+/** The least encoded tie of a record at or after a position's tie, which need not be any record's. */
+constexpr uint64_t
+encode_bound(uint64_t tie, uint32_t radix)
+{
+	if (tie >= 2 * ALEX_EXT_BIT)
+		return UINT64_MAX;
+	uint64_t block = (tie >> 16) & 0xFFFFFFFF;
+	uint64_t offset = std::clamp<uint64_t>(tie & 0xFFFF, 1, radix + 1);
+
+	return (tie >> ALEX_TID_BITS) << 63 | (block * radix + offset - 1);
+}
+
+class Node
+{
+  public:
+	explicit Node(const void *page)
+		: page_(static_cast<const char *>(page)), head_(static_cast<const AlexPageHead *>(page)),
+		  header_(alex_cheader(page))
+	{
+	}
+
+	const AlexNodeHeader &header() const { return *header_; }
+	int words() const { return header_->words; }
+	bool inner() const { return header_->level > 0; }
+	int stride() const { return alex_stride(header_->words, header_->level); }
+	int columns() const { return stride(); }
+	uint32_t count() const { return header_->count; }
+	uint32_t radix() const { return header_->radix; }
+
+	Column column(int c) const
+	{
+		return Column(page_, header_->column_start[c], header_->count, header_->frame_log2[c], head_->pd_special);
+	}
+
+	uint32_t delta_count() const { return alex_delta_count(page_); }
+	const uint64_t *delta(uint32_t i) const
+	{
+		return reinterpret_cast<const uint64_t *>(page_ + head_->pd_upper) + i * stride();
+	}
+
+	/** The value that column c stores for a word of a record. */
+	uint64_t stored(int c, uint64_t word) const
+	{
+		return c == words() && !inner() ? encode_tie(word, radix()) : word;
+	}
+
+	uint64_t original(int c, uint64_t value) const
+	{
+		return c == words() && !inner() ? decode_tie(value, radix()) : value;
+	}
+
+	void read(uint32_t i, uint64_t *out) const
+	{
+		for (int c = 0; c < columns(); c++)
+			out[c] = original(c, column(c)[i]);
+	}
+
+	void read_range(uint32_t first, uint32_t n, uint64_t *out) const;
+	uint32_t lower_bound(const uint64_t *position) const;
+	uint32_t predict(uint64_t word) const;
+
+	/** Copies the delta's records within [low, high) to out, sorted; either bound may be null. */
+	uint32_t sorted_delta(const uint64_t *low, const uint64_t *high, uint64_t *out) const;
+
+  private:
+	template <int W> uint32_t search(const uint64_t *bound) const;
+
+	const char *page_;
+	const AlexPageHead *head_;
+	const AlexNodeHeader *header_;
+};
+
+/** out = position + 1, the next position; false if there is none. */
+inline bool
+next_position(const uint64_t *position, int words, uint64_t *out)
+{
+	bool carry = true;
+
+	for (int i = words; i >= 0; i--)
+	{
+		out[i] = position[i] + carry;
+		carry = carry && out[i] == 0;
+	}
+	return !carry;
+}
+
+/** Merges n sorted records at "out" with d sorted ones at "delta"; "out" has room for both. */
+inline void
+merge_records(uint64_t *out, uint32_t n, const uint64_t *delta, uint32_t d, int stride, int words)
+{
+	uint32_t to = n + d;
+
+	while (d > 0)
+	{
+		const uint64_t *source;
+
+		if (n > 0 && alex_compare(out + static_cast<size_t>(n - 1) * stride, delta + static_cast<size_t>(d - 1) * stride,
+								  words) > 0)
+			source = out + static_cast<size_t>(--n) * stride;
+		else
+			source = delta + static_cast<size_t>(--d) * stride;
+		to--;
+		std::memmove(out + static_cast<size_t>(to) * stride, source, stride * sizeof(uint64_t));
+	}
+}
+
+} // namespace alex
+
+#endif // ALEX_NODE_H

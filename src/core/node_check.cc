@@ -1,0 +1,125 @@
+/*
+ * node_check.cc - is this page a sound node?
+ */
+#include "node.h"
+
+using namespace alex;
+
+extern "C" const char *
+alex_node_problem(const void *page, int words, uint32_t page_size)
+{
+	const auto *head = static_cast<const AlexPageHead *>(page);
+	const AlexNodeHeader *h = alex_cheader(page);
+
+	if (head->pd_upper == 0)
+		return "page is all zeroes";
+	if ((head->pd_pagesize_version & 0xFF00) != (page_size & 0xFF00))
+		return "page size differs";
+	if (head->pd_special != page_size - ALEX_SPECIAL_SIZE)
+		return "special area has a wrong size";
+	if (h->magic != ALEX_NODE_MAGIC)
+		return "page is not an alex node";
+	if (h->version != ALEX_FORMAT_VERSION)
+		return "node has another format version";
+	if (h->words != words)
+		return "node has another number of key words";
+	if (h->level > 32)
+		return "level is impossible";
+
+	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET + 2 * (words + 1) * sizeof(uint64_t));
+	int columns = alex_stride(words, h->level);
+
+	if (head->pd_lower < start || head->pd_lower > head->pd_upper || head->pd_upper > head->pd_special)
+		return "page header has offsets out of order";
+	if ((head->pd_special - head->pd_upper) % (columns * sizeof(uint64_t)) != 0)
+		return "delta is not a whole number of records";
+	if (h->count > ALEX_MAX_RECORDS)
+		return "record count is impossible";
+	if (h->model_word > words || h->model_shift > 63 || h->model_fraction > 63)
+		return "model is impossible";
+	if (h->radix == 0)
+		return "TID radix is zero";
+	for (int c = 0; c < columns; c++)
+	{
+		if (h->frame_log2[c] < kMinFrameLog2 || h->frame_log2[c] > kMaxFrameLog2)
+			return "frame length is impossible";
+		if (h->column_start[c] < start ||
+			h->column_start[c] + frame_count(h->count, h->frame_log2[c]) * sizeof(Frame) > head->pd_lower)
+			return "frame directory lies outside the base";
+	}
+	return nullptr;
+}
+
+extern "C" const char *
+alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *scratch)
+{
+	const char *problem = alex_node_problem(page, words, page_size);
+
+	if (problem)
+		return problem;
+
+	Node node(page);
+	const auto *head = static_cast<const AlexPageHead *>(page);
+	const AlexNodeHeader &h = node.header();
+	int columns = node.columns();
+
+	if (h.right != ALEX_NO_BLOCK && alex_compare(alex_low_fence(page), alex_high_fence(page), words) >= 0)
+		return "fences are out of order";
+	if (static_cast<uint64_t>(h.count) + node.delta_count() > ALEX_MAX_RECORDS)
+		return "record count is impossible";
+
+	for (int c = 0; c < columns; c++)
+	{
+		Column column = node.column(c);
+		uint32_t frames = frame_count(h.count, column.log2());
+
+		for (uint32_t f = 0; f < frames; f++)
+		{
+			Frame frame = column.frame(f);
+			uint32_t n = std::min(h.count - (f << column.log2()), 1u << column.log2());
+
+			if (frame.stored_width() > 64)
+				return "frame has an impossible width";
+			if (column.data_start() + (frame.offset() + residual_words(n, frame.width())) * 8 > head->pd_lower)
+				return "frame data lies outside the base";
+		}
+	}
+
+	if (h.count > 0)
+	{
+		for (int c = 0; c < h.model_word; c++)
+			if (node.column(c)[0] != node.column(c)[h.count - 1])
+				return "model predicts from a word behind one that varies";
+		if (!node.inner())
+			for (uint32_t i = 0; i < h.count; i++)
+				if ((node.column(words)[i] & ~(UINT64_C(1) << 63)) / node.radix() > UINT32_MAX)
+					return "record has an impossible TID";
+	}
+
+	/* the base by itself, then with the delta: a merge would hide a base out of order */
+	node.read_range(0, h.count, scratch);
+	for (uint32_t i = 1; i < h.count; i++)
+		if (alex_compare(scratch + static_cast<size_t>(i - 1) * columns, scratch + static_cast<size_t>(i) * columns,
+						 words) >= 0)
+			return "records are out of order";
+
+	uint32_t n = alex_decode(page, scratch);
+
+	for (uint32_t i = 0; i < n; i++)
+	{
+		const uint64_t *record = scratch + static_cast<size_t>(i) * columns;
+
+		if (i > 0 && alex_compare(record - columns, record, words) >= 0)
+			return "record is stored twice";
+		if (alex_fence_side(page, record) != 0)
+			return "record lies outside the fences";
+		if (node.inner())
+		{
+			if (record[words + 1] >= ALEX_NO_BLOCK)
+				return "child block is impossible";
+		}
+		else if (record[words] >= 2 * ALEX_EXT_BIT || (record[words] & 0xFFFF) == 0)
+			return "record has an impossible TID";
+	}
+	return nullptr;
+}

@@ -1,0 +1,303 @@
+/*
+ * node_read.cc - searching and reading one node.
+ *
+ * Search: the node's model predicts a slot from the first word in which the node varies; an exponential
+ * search around it finds the exact place (Ding et al., "ALEX", SIGMOD 2020, section 3.2). The delta is small
+ * and unsorted: it is scanned.
+ */
+#include "node.h"
+
+namespace alex
+{
+
+uint32_t
+Node::predict(uint64_t word) const
+{
+	const AlexNodeHeader &h = *header_;
+
+	if (word <= h.model_base)
+		return 0;
+	uint64_t x = (word - h.model_base) >> (h.model_shift & 63);
+
+	if (x > UINT32_MAX)
+		return h.count - 1;
+	return static_cast<uint32_t>(std::min<uint64_t>((x * h.model_mult) >> (h.model_fraction & 63), h.count - 1));
+}
+
+/*
+ * W key words: "bound" holds W + 1 words as the columns store them. Columns before the model's word are
+ * constant in the node, so they are compared once.
+ */
+template <int W>
+uint32_t
+Node::search(const uint64_t *bound) const
+{
+	uint32_t n = count();
+	int m = header_->model_word;
+
+	for (int c = 0; c < m; c++)
+	{
+		uint64_t constant = column(c)[0];
+
+		if (bound[c] != constant)
+			return bound[c] < constant ? 0 : n;
+	}
+
+	Column first = column(m);
+	auto before = [&](uint32_t i) {
+		uint64_t value = first[i];
+
+		if (value != bound[m])
+			return value < bound[m];
+		for (int c = m + 1; c <= W; c++)
+		{
+			value = column(c)[i];
+			if (value != bound[c])
+				return value < bound[c];
+		}
+		return false;
+	};
+
+	uint32_t slot = predict(bound[m]);
+	uint32_t low;  /* every record below it is before the bound */
+	uint32_t high; /* the record at it, and every later one, is not */
+	uint32_t step = 1;
+
+	if (before(slot))
+	{
+		low = slot + 1;
+		high = n;
+		while (low < n && low + step < n)
+		{
+			if (!before(low + step - 1))
+			{
+				high = low + step - 1;
+				break;
+			}
+			low += step;
+			step *= 2;
+		}
+	}
+	else
+	{
+		high = slot;
+		low = 0;
+		while (high > step)
+		{
+			if (before(high - step))
+			{
+				low = high - step + 1;
+				break;
+			}
+			high -= step;
+			step *= 2;
+		}
+	}
+	while (low < high)
+	{
+		uint32_t middle = low + (high - low) / 2;
+
+		if (before(middle))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+uint32_t
+Node::lower_bound(const uint64_t *position) const
+{
+	if (count() == 0)
+		return 0;
+
+	uint64_t bound[ALEX_MAX_WORDS + 1];
+	int w = words();
+
+	for (int c = 0; c < w; c++)
+		bound[c] = position[c];
+	bound[w] = inner() ? position[w] : encode_bound(position[w], radix());
+	switch (w)
+	{
+		case 1:
+			return search<1>(bound);
+		case 2:
+			return search<2>(bound);
+		case 3:
+			return search<3>(bound);
+		default:
+			return search<4>(bound);
+	}
+}
+
+void
+Node::read_range(uint32_t first, uint32_t n, uint64_t *out) const
+{
+	int s = stride();
+	int w = words();
+
+	for (int c = 0; c < s; c++)
+		column(c).read(first, n, out + c, s);
+	if (!inner())
+		for (uint32_t i = 0; i < n; i++)
+			out[static_cast<size_t>(i) * s + w] = decode_tie(out[static_cast<size_t>(i) * s + w], radix());
+}
+
+uint32_t
+Node::sorted_delta(const uint64_t *low, const uint64_t *high, uint64_t *out) const
+{
+	int s = stride();
+	int w = words();
+	uint32_t n = delta_count();
+	uint32_t found = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+	{
+		const uint64_t *record = delta(i);
+
+		if ((low && alex_compare(record, low, w) < 0) || (high && alex_compare(record, high, w) >= 0))
+			continue;
+		std::memcpy(out + static_cast<size_t>(found) * s, record, s * sizeof(uint64_t));
+		found++;
+	}
+	if (found > 1)
+		alex_sort_records(out, found, s, w + 1);
+	return found;
+}
+
+} // namespace alex
+
+using alex::Node;
+
+extern "C" uint32_t
+alex_lower_bound(const void *page, const uint64_t *position)
+{
+	return Node(page).lower_bound(position);
+}
+
+extern "C" void
+alex_read(const void *page, uint32_t i, uint64_t *out)
+{
+	Node(page).read(i, out);
+}
+
+extern "C" void
+alex_read_range(const void *page, uint32_t first, uint32_t n, uint64_t *out)
+{
+	Node(page).read_range(first, n, out);
+}
+
+extern "C" uint32_t
+alex_find_child(const void *page, const uint64_t *position, uint64_t *separator)
+{
+	Node node(page);
+	int w = node.words();
+	uint64_t next[ALEX_MAX_WORDS + 1];
+	uint64_t best[ALEX_MAX_RECORD_WORDS];
+	uint32_t beyond = alex::next_position(position, w, next) ? node.lower_bound(next) : node.count();
+	bool found = beyond > 0;
+	uint32_t n = node.delta_count();
+
+	if (found && n == 0 && !separator)
+		return static_cast<uint32_t>(node.column(w + 1)[beyond - 1]);
+	if (found)
+		node.read(beyond - 1, best);
+	for (uint32_t i = 0; i < n; i++)
+	{
+		const uint64_t *record = node.delta(i);
+
+		if (alex_compare(record, position, w) <= 0 && (!found || alex_compare(record, best, w) > 0))
+		{
+			std::memcpy(best, record, node.stride() * sizeof(uint64_t));
+			found = true;
+		}
+	}
+	if (!found)
+		return ALEX_NO_BLOCK;
+	if (separator)
+		std::memcpy(separator, best, (w + 1) * sizeof(uint64_t));
+	return static_cast<uint32_t>(best[w + 1]);
+}
+
+extern "C" uint32_t
+alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool backward, uint32_t max, uint64_t *out,
+			 bool *more)
+{
+	Node node(page);
+	int s = node.stride();
+	int w = node.words();
+	uint32_t first = node.lower_bound(low);
+	uint32_t end;
+
+	*more = false;
+	if (!backward && max <= 4 && high)
+	{
+		/* a point lookup: read on from the first record rather than search a second time */
+		uint64_t record[ALEX_MAX_RECORD_WORDS];
+
+		for (end = first; end < node.count(); end++)
+		{
+			node.read(end, record);
+			if (alex_compare(record, high, w) >= 0)
+				break;
+			if (end - first == max)
+			{
+				*more = true;
+				break;
+			}
+			std::memcpy(out + static_cast<size_t>(end - first) * s, record, s * sizeof(uint64_t));
+		}
+	}
+	else
+	{
+		end = high ? node.lower_bound(high) : node.count();
+		end = std::max(first, end); /* a damaged node need not be sorted */
+		if (end - first > max)
+		{
+			*more = true;
+			if (backward)
+				first = end - max;
+			else
+				end = first + max;
+		}
+		node.read_range(first, end - first, out);
+	}
+
+	uint32_t n = end - first;
+
+	if (node.delta_count() > 0)
+	{
+		uint64_t delta[alex::kMaxPageSize / sizeof(uint64_t)];
+		uint32_t d = node.sorted_delta(low, high, delta);
+
+		alex::merge_records(out, n, delta, d, s, w);
+		n += d;
+		if (n > max)
+		{
+			*more = true;
+			if (backward)
+				std::memmove(out, out + static_cast<size_t>(n - max) * s, static_cast<size_t>(max) * s * sizeof(uint64_t));
+			n = max;
+		}
+	}
+	if (backward)
+		for (uint32_t i = 0, j = n; i + 1 < j; i++)
+		{
+			j--;
+			for (int c = 0; c < s; c++)
+				std::swap(out[static_cast<size_t>(i) * s + c], out[static_cast<size_t>(j) * s + c]);
+		}
+	return n;
+}
+
+extern "C" uint32_t
+alex_decode(const void *page, uint64_t *out)
+{
+	Node node(page);
+	uint64_t delta[alex::kMaxPageSize / sizeof(uint64_t)];
+	uint32_t d = node.sorted_delta(nullptr, nullptr, delta);
+
+	node.read_range(0, node.count(), out);
+	alex::merge_records(out, node.count(), delta, d, node.stride(), node.words());
+	return node.count() + d;
+}

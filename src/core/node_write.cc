@@ -1,0 +1,206 @@
+/*
+ * node_write.cc - creating, storing, adding to and truncating a node image.
+ *
+ * Callers work on a private image, or on a page they hold exclusively, outside any reader's view.
+ */
+#include "node.h"
+#include "node_values.h"
+
+namespace alex
+{
+
+namespace
+{
+
+/** A straight line from the stored value of the first record to that of the last, as integers. */
+void
+set_model(AlexNodeHeader *h, const RecordValues *columns, uint32_t n, int words)
+{
+	h->model_word = static_cast<uint8_t>(words);
+	h->model_base = 0;
+	h->model_mult = 0;
+	h->model_shift = 0;
+	h->model_fraction = 0;
+	if (n == 0)
+		return;
+	/* records ascend, so a word whose ends are equal, all words before it being constant, is constant */
+	for (int c = 0; c <= words; c++)
+		if (columns[c](0) != columns[c](n - 1))
+		{
+			h->model_word = static_cast<uint8_t>(c);
+			break;
+		}
+
+	const RecordValues &values = columns[h->model_word];
+	uint64_t span = values(n - 1) - values(0);
+	int shift = std::max(0, 32 - std::countl_zero(span)); /* the scaled span fits 32 bits */
+	uint64_t scaled = (span >> shift) + 1;
+	int fraction = std::max(0, std::countl_zero(static_cast<uint64_t>(n)) - 1);
+
+	/* as many bits of slope as fit 32 */
+	while (fraction > 0 && (static_cast<uint64_t>(n) << fraction) / scaled > UINT32_MAX)
+		fraction--;
+	h->model_base = values(0);
+	h->model_mult = static_cast<uint32_t>((static_cast<uint64_t>(n) << fraction) / scaled);
+	h->model_shift = static_cast<uint8_t>(shift);
+	h->model_fraction = static_cast<uint8_t>(fraction);
+}
+
+} // namespace
+} // namespace alex
+
+extern "C" void
+alex_node_init(void *page, uint32_t page_size, int words, int level, const uint64_t *low, const uint64_t *high,
+			   uint32_t left, uint32_t right)
+{
+	auto *head = static_cast<AlexPageHead *>(page);
+	AlexNodeHeader *h = alex_header(page);
+	auto *special = reinterpret_cast<AlexSpecial *>(static_cast<char *>(page) + page_size - ALEX_SPECIAL_SIZE);
+	size_t position = (words + 1) * sizeof(uint64_t);
+
+	std::memset(page, 0, page_size);
+	head->pd_lower = static_cast<uint16_t>(ALEX_FENCES_OFFSET + 2 * position);
+	head->pd_special = static_cast<uint16_t>(page_size - ALEX_SPECIAL_SIZE);
+	head->pd_upper = head->pd_special;
+	head->pd_pagesize_version = static_cast<uint16_t>(page_size | 4); /* PG_PAGE_LAYOUT_VERSION */
+	special->magic = ALEX_NODE_MAGIC;
+
+	h->magic = ALEX_NODE_MAGIC;
+	h->version = ALEX_FORMAT_VERSION;
+	h->level = static_cast<uint8_t>(level);
+	h->left = left;
+	h->right = right;
+	h->words = static_cast<uint8_t>(words);
+	h->radix = 1;
+	std::memcpy(alex_low_fence(page), low, position);
+	if (high)
+		std::memcpy(alex_high_fence(page), high, position);
+	for (int c = 0; c < ALEX_MAX_COLUMNS; c++)
+	{
+		h->frame_log2[c] = alex::kMaxFrameLog2;
+		h->column_start[c] = head->pd_lower;
+	}
+}
+
+extern "C" bool
+alex_node_store(void *page, const uint64_t *records, uint32_t n, uint32_t reserve)
+{
+	auto *head = static_cast<AlexPageHead *>(page);
+	AlexNodeHeader *h = alex_header(page);
+	int words = h->words;
+	int columns = alex_stride(words, h->level);
+	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET + 2 * (words + 1) * sizeof(uint64_t));
+
+	if (n > ALEX_MAX_RECORDS)
+		return false;
+
+	uint32_t radix = h->level == 0 ? alex::largest_offset(records, n, columns, words) : 1;
+	alex::RecordValues values[ALEX_MAX_COLUMNS];
+	alex::ColumnPlan plans[ALEX_MAX_COLUMNS];
+	uint32_t bytes = 0;
+
+	for (int c = 0; c < columns; c++)
+	{
+		values[c] = alex::RecordValues(records, columns, c, h->level == 0 && c == words ? radix : 0);
+		if (n > 0)
+			plans[c] = alex::plan_column(values[c], n);
+		bytes += plans[c].bytes;
+	}
+	if (bytes + reserve > head->pd_special - start)
+		return false;
+
+	h->count = n;
+	h->radix = static_cast<uint16_t>(radix);
+	for (int c = 0; c < columns; c++)
+	{
+		h->frame_log2[c] = static_cast<uint8_t>(plans[c].log2);
+		h->column_start[c] = static_cast<uint16_t>(start);
+		if (n > 0)
+			alex::write_column(values[c], n, plans[c], static_cast<char *>(page) + start);
+		start += plans[c].bytes;
+	}
+	alex::set_model(h, values, n, words);
+	head->pd_lower = static_cast<uint16_t>(start);
+	head->pd_upper = head->pd_special;
+	/* no stale bytes in the hole: images compress better, and pages built alike are alike */
+	std::memset(static_cast<char *>(page) + start, 0, head->pd_upper - start);
+	return true;
+}
+
+extern "C" bool
+alex_delta_has_room(const void *page, uint32_t limit)
+{
+	const auto *head = static_cast<const AlexPageHead *>(page);
+	const AlexNodeHeader *h = alex_cheader(page);
+	uint32_t size = alex_stride(h->words, h->level) * sizeof(uint64_t);
+
+	return head->pd_upper - head->pd_lower >= static_cast<int>(size) && alex_delta_count(page) < limit &&
+		   alex_record_count(page) < ALEX_MAX_RECORDS;
+}
+
+extern "C" void
+alex_delta_append(void *page, const uint64_t *record, uint16_t *offset, uint16_t *length)
+{
+	auto *head = static_cast<AlexPageHead *>(page);
+	const AlexNodeHeader *h = alex_cheader(page);
+	uint32_t size = alex_stride(h->words, h->level) * sizeof(uint64_t);
+
+	head->pd_upper = static_cast<uint16_t>(head->pd_upper - size);
+	std::memcpy(static_cast<char *>(page) + head->pd_upper, record, size);
+	*offset = head->pd_upper;
+	*length = static_cast<uint16_t>(size);
+}
+
+extern "C" void
+alex_node_truncate(void *page, const void *source, const uint64_t *high)
+{
+	auto *head = static_cast<AlexPageHead *>(page);
+	alex::Node from(source);
+	const AlexNodeHeader &old = from.header();
+	int words = old.words;
+	int columns = from.columns();
+	uint32_t keep = from.lower_bound(high);
+	const auto *source_head = static_cast<const AlexPageHead *>(source);
+	uint32_t page_size = source_head->pd_special + ALEX_SPECIAL_SIZE;
+	size_t record_size = columns * sizeof(uint64_t);
+
+	/* everything up to the fences, then each column's leading frames as they are */
+	alex_node_init(page, page_size, words, old.level, alex_low_fence(source), high, old.left, old.right);
+	std::memcpy(static_cast<char *>(page) + ALEX_HEADER_OFFSET, &old, sizeof(AlexNodeHeader));
+
+	AlexNodeHeader *h = alex_header(page);
+	char *to = static_cast<char *>(page) + head->pd_lower;
+
+	h->count = keep;
+	for (int c = 0; c < columns; c++)
+	{
+		alex::Column column = from.column(c);
+		uint32_t frames = alex::frame_count(keep, column.log2());
+		uint32_t data = 0; /* words */
+
+		h->column_start[c] = static_cast<uint16_t>(to - static_cast<char *>(page));
+		if (frames > 0)
+		{
+			alex::Frame last = column.frame(frames - 1);
+
+			data = last.offset() + alex::residual_words(keep - ((frames - 1) << column.log2()), last.width());
+			/* a sound source never needs this: keeps a damaged one from leading outside the image */
+			uint32_t left = static_cast<uint32_t>(static_cast<char *>(page) + head->pd_special - to) -
+							frames * static_cast<uint32_t>(sizeof(alex::Frame));
+
+			data = std::min({data, left / 8, (source_head->pd_special - column.data_start()) / 8});
+		}
+		std::memcpy(to, static_cast<const char *>(source) + old.column_start[c], frames * sizeof(alex::Frame));
+		to += frames * sizeof(alex::Frame);
+		std::memcpy(to, static_cast<const char *>(source) + column.data_start(), data * sizeof(uint64_t));
+		to += data * sizeof(uint64_t);
+	}
+	head->pd_lower = static_cast<uint16_t>(to - static_cast<char *>(page));
+
+	for (uint32_t i = from.delta_count(); i-- > 0;)
+		if (alex_compare(from.delta(i), high, words) < 0)
+		{
+			head->pd_upper = static_cast<uint16_t>(head->pd_upper - record_size);
+			std::memcpy(static_cast<char *>(page) + head->pd_upper, from.delta(i), record_size);
+		}
+}
