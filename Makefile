@@ -86,10 +86,12 @@ endif
 
 EXTRA_CLEAN = build.stamp $(OBJS:.o=.d) results regression.diffs regression.out
 
-PGXS := $(shell $(PG_CONFIG) --pgxs)
-ifeq ($(wildcard $(PGXS)),)
-$(error $(pg_version) is installed without its development files, "$(PGXS)" is missing (Debian: postgresql-server-dev-$(pg_major)))
+# Debian splits these from the server: pg_config can be there without the headers.
+ifeq ($(wildcard $(shell $(PG_CONFIG) --includedir-server)/postgres.h),)
+$(error $(pg_version) is installed without its server headers (Debian: apt install postgresql-server-dev-$(pg_major)))
 endif
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # The server's headers as system headers: their warnings are not ours. (The compiler then
