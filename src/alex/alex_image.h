@@ -1,0 +1,148 @@
+/*
+ * alex_image.h - the ascending key image of every type alex stores.
+ *
+ * Role: the one place that says how a value becomes an unsigned number of the same order. Private to
+ * alex_keys.c and alex_ranges.c, inline because they run once per key of a build and per probe of a join.
+ *
+ * Contract: images here know neither DESC nor NULL. Narrow types give small dense numbers, so neighbouring
+ * keys have neighbouring images and the models see the same line whatever the type's width.
+ */
+#ifndef ALEX_IMAGE_H
+#define ALEX_IMAGE_H
+
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type_d.h"
+#include "port/pg_bswap.h"
+#include "utils/cash.h"
+#include "utils/date.h"
+#include "utils/pg_lsn.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#define ALEX_SIGN16 UINT64CONST(0x8000)
+#define ALEX_SIGN32 UINT64CONST(0x80000000)
+#define ALEX_SIGN64 UINT64CONST(0x8000000000000000)
+
+/* btree takes every NaN for equal and for greater than infinity: all of them are stored as these. */
+#define ALEX_FLOAT4_NAN UINT64CONST(0x7FC00000)
+#define ALEX_FLOAT8_NAN UINT64CONST(0x7FF8000000000000)
+
+static inline uint64
+alex_int16_image(int16 value)
+{
+	return (uint64) (uint16) value ^ ALEX_SIGN16;
+}
+
+static inline uint64
+alex_int32_image(int32 value)
+{
+	return (uint64) (uint32) value ^ ALEX_SIGN32;
+}
+
+static inline uint64
+alex_int64_image(int64 value)
+{
+	return (uint64) value ^ ALEX_SIGN64;
+}
+
+/*
+ * IEEE numbers are sign and magnitude: positive ones need their sign bit set to come after the negative ones, and
+ * negative ones need every bit inverted because a greater magnitude is a smaller number.
+ */
+static inline uint64
+alex_float4_image(float4 value)
+{
+	uint32		bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	if (isnan(value))
+		bits = ALEX_FLOAT4_NAN;
+	return (bits & ALEX_SIGN32) ? (uint32) ~bits : bits | ALEX_SIGN32;
+}
+
+static inline uint64
+alex_float8_image(float8 value)
+{
+	uint64		bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	if (isnan(value))
+		bits = ALEX_FLOAT8_NAN;
+	return (bits & ALEX_SIGN64) ? ~bits : bits | ALEX_SIGN64;
+}
+
+/*
+ * -0.0 and +0.0 are one value to the comparison operators but two images, next to each other. Given the image of
+ * either in *low and *high, sets *low to the image of the first and *high to that of the second.
+ */
+static inline void
+alex_widen_zero(Oid type, uint64 *low, uint64 *high)
+{
+	uint64		zero;			/* image of +0.0 */
+
+	if (type == FLOAT8OID)
+		zero = ALEX_SIGN64;
+	else if (type == FLOAT4OID)
+		zero = ALEX_SIGN32;
+	else
+		return;
+
+	if (*low == zero - 1 || *low == zero)
+	{
+		*low = zero - 1;
+		*high = zero;
+	}
+}
+
+/* Writes the ascending image of a value: one word, two for uuid. */
+static inline void
+alex_type_image(Oid type, Datum value, uint64 *image)
+{
+	switch (type)
+	{
+		case INT8OID:
+		case TIMEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case MONEYOID:
+			image[0] = alex_int64_image(DatumGetInt64(value));
+			break;
+		case INT4OID:
+		case DATEOID:
+			image[0] = alex_int32_image(DatumGetInt32(value));
+			break;
+		case INT2OID:
+			image[0] = alex_int16_image(DatumGetInt16(value));
+			break;
+		case OIDOID:
+			image[0] = DatumGetObjectId(value);
+			break;
+		case PG_LSNOID:
+			image[0] = DatumGetLSN(value);
+			break;
+		case FLOAT8OID:
+			image[0] = alex_float8_image(DatumGetFloat8(value));
+			break;
+		case FLOAT4OID:
+			image[0] = alex_float4_image(DatumGetFloat4(value));
+			break;
+		case BOOLOID:
+			image[0] = DatumGetBool(value) ? 1 : 0;
+			break;
+		case CHAROID:
+			image[0] = (uint8) DatumGetChar(value);
+			break;
+		case UUIDOID:
+			memcpy(image, DatumGetUUIDP(value)->data, UUID_LEN);
+			image[0] = pg_ntoh64(image[0]);
+			image[1] = pg_ntoh64(image[1]);
+			break;
+		default:
+			elog(ERROR, "type %u has no alex key image", type);
+	}
+}
+
+#endif							/* ALEX_IMAGE_H */
