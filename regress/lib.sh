@@ -1,0 +1,260 @@
+# lib.sh - what regress/run and bench/demo share: finding or installing what they need, building,
+# and a throwaway server.
+#
+# Sourced by bash under "set -euo pipefail". A script calls, in this order:
+#   need_packages ...   tools are there, or get installed, or it stops with a clear error; sets PG_CONFIG
+#   start_work          makes $WORK, removed at exit however the script ends
+#   build_and_install   builds a copy of the tree, installs it into the server of PG_CONFIG
+#   start_server        starts a server in $WORK, on a socket there, without TCP
+#
+# Everything but the installation runs as an unprivileged user: servers refuse to run as root.
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+SUPPORTED='15 16 17 18'
+JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
+
+say() { printf '\n== %s\n' "$*"; }
+note() { printf '   %s\n' "$*"; }
+die() { printf '%s: error: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# ---- what has to be there ----
+
+# The newest supported server of Debian's that has its headers or, with "any", at least its binaries.
+find_pg_config() {
+	local v
+
+	for v in 18 17 16 15; do
+		local bin=/usr/lib/postgresql/$v/bin
+		[ -x "$bin/postgres" ] || continue
+		[ "${1-}" = any ] || [ -f "/usr/include/postgresql/$v/server/postgres.h" ] || continue
+		echo "$bin/pg_config"
+		return
+	done
+}
+
+# True if header $1 is found by the C++ compiler.
+have_header() { printf '#include <%s>\n' "$1" | c++ -E -x c++ - >/dev/null 2>&1; }
+
+have_perl_module() { perl -e "require $1" 2>/dev/null; }
+
+# Prints the Debian packages that are missing; the arguments name the groups needed: build, test.
+missing_packages() {
+	local group
+
+	for group in "$@"; do
+		case $group in
+			build)
+				command -v make >/dev/null || echo make
+				command -v gcc >/dev/null || echo gcc
+				command -v g++ >/dev/null || echo g++
+				;;
+			test)
+				have_header gtest/gtest.h || echo libgtest-dev
+				command -v prove >/dev/null || echo perl
+				have_perl_module IPC::Run || echo libipc-run-perl
+				;;
+		esac
+	done
+
+	# A server that PG_CONFIG names is the caller's business.
+	if [ -z "${PG_CONFIG-}" ] && [ -z "$(find_pg_config)" ]; then
+		local major
+		major=$(find_pg_config any | sed 's,^/usr/lib/postgresql/\([0-9]*\)/.*,\1,')
+		if [ -z "$major" ]; then
+			# The version of this Debian release, which the metapackage "postgresql" depends on.
+			major=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9][0-9]*\)$/\1/p' | head -n 1)
+			echo "postgresql-${major:-NN}"
+		fi
+		echo "postgresql-server-dev-${major:-NN}"
+	fi
+}
+
+# Runs a command as root: directly, or with sudo where it works without a dialogue nobody could answer.
+can_be_root() {
+	[ "$(id -u)" = 0 ] || { command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; }
+}
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# need_packages GROUP...: installs what missing_packages() finds, and settles PG_CONFIG.
+need_packages() {
+	local missing
+
+	missing=$(missing_packages "$@" | tr '\n' ' ')
+	if [ -n "$missing" ]; then
+		say "Installing what is missing: $missing"
+		command -v apt-get >/dev/null ||
+			die "missing: $missing(names of Debian packages). Install their equivalents, set PG_CONFIG and try again."
+		can_be_root ||
+			die "missing packages, and neither root nor sudo to install them. As root: apt-get install $missing"
+		as_root apt-get update -qq
+		# Only now are the package lists there that say which version this release has.
+		missing=$(missing_packages "$@")
+		# shellcheck disable=SC2086 # a list of words
+		install_packages $missing
+	fi
+
+	PG_CONFIG=${PG_CONFIG:-$(find_pg_config)}
+	[ -n "$PG_CONFIG" ] || die "no PostgreSQL server found after the installation; set PG_CONFIG"
+	"$PG_CONFIG" --version >/dev/null 2>&1 || die "cannot run PG_CONFIG=$PG_CONFIG"
+	PG_CONFIG=$(command -v "$PG_CONFIG")
+	PG_VERSION=$("$PG_CONFIG" --version)
+	PG_MAJOR=${PG_VERSION#PostgreSQL }
+	PG_MAJOR=${PG_MAJOR%%[!0-9]*}
+	case " $SUPPORTED " in
+		*" $PG_MAJOR "*) ;;
+		*) die "$PG_VERSION is not supported, PostgreSQL $SUPPORTED are" ;;
+	esac
+	[ -x "$("$PG_CONFIG" --bindir)/postgres" ] || die "$PG_CONFIG belongs to an installation without a server"
+	[ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ] ||
+		die "$PG_CONFIG belongs to an installation without server headers (Debian: postgresql-server-dev-$PG_MAJOR)"
+}
+
+# Debian creates and starts a cluster "main" with the first server package. We want the
+# programs only, so that is turned off, for this one installation.
+install_packages() {
+	local conf=/etc/postgresql-common/createcluster.d/omen_alex_setup.conf
+	local apt=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0)
+	local status=0
+
+	if printf '%s\n' "$@" | grep -qx 'postgresql-[0-9]*'; then
+		as_root mkdir -p "${conf%/*}"
+		echo 'create_main_cluster = false' | as_root tee "$conf" >/dev/null
+		as_root "${apt[@]}" "$@" || status=$?
+		as_root rm -f "$conf"
+	else
+		as_root "${apt[@]}" "$@" || status=$?
+	fi
+	[ $status = 0 ] || die "apt-get could not install: $*"
+}
+
+# ---- the work directory and its end ----
+
+WORK=
+KEEP_LOGS=
+trap end_work EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# /var/tmp, not /tmp: that is memory on many systems, and this may take gigabytes.
+start_work() {
+	# nobody owns no files, so what runs as nobody can harm none.
+	if [ "$(id -u)" = 0 ]; then
+		RUN_UID=$(id -u nobody) RUN_GID=$(id -g nobody)
+	else
+		RUN_UID=$(id -u) RUN_GID=$(id -g)
+	fi
+	WORK=$(mktemp -d "${TMPDIR:-/var/tmp}/omen_alex.XXXXXX")
+	[ ${#WORK} -le 80 ] || { rmdir "$WORK"; die "the path of TMPDIR is too long for a socket: $WORK"; }
+	mkdir "$WORK/log" "$WORK/home"
+	chmod 755 "$WORK"
+	give "$WORK" "$WORK/log" "$WORK/home"
+}
+
+give() { [ "$(id -u)" != 0 ] || chown -R "$RUN_UID:$RUN_GID" "$@"; }
+
+# as_user COMMAND...: as the unprivileged user, with a home and a temporary directory in $WORK.
+as_user() {
+	if [ "$(id -u)" = 0 ]; then
+		HOME=$WORK/home TMPDIR=$WORK setpriv --reuid "$RUN_UID" --regid "$RUN_GID" --clear-groups -- "$@"
+	else
+		TMPDIR=$WORK "$@"
+	fi
+}
+
+# end_work [STATUS]: the EXIT trap; stops servers, removes $WORK and ends the script.
+end_work() {
+	local status=$? pidfile pid
+
+	status=${1-$status}
+	trap - EXIT INT TERM HUP
+	set +e
+	[ -n "$WORK" ] || exit "$status"
+	cd /
+	# Every server below $WORK is ours: the one started here, and any that a test left behind. A pid file
+	# can outlive its server, and its number can by now be another program's: a server's working directory tells.
+	while IFS= read -r pidfile; do
+		pid=$(head -n 1 "$pidfile" 2>/dev/null)
+		is_server() { [ "$(readlink "/proc/$pid/cwd")" = "${pidfile%/*}" ]; }
+		is_server && kill -QUIT "$pid"
+		for _ in 1 2 3 4 5 6 7 8 9 10; do is_server && sleep 0.3; done
+		is_server && kill -KILL "$pid"
+	done < <(find "$WORK" -name postmaster.pid 2>/dev/null)
+	if [ -n "$KEEP_LOGS" ]; then
+		# Keep what explains the failure: logs and differences, not servers and objects.
+		find "$WORK" -mindepth 1 -maxdepth 1 ! -name log -exec rm -rf {} +
+	else
+		rm -rf "$WORK"
+	fi
+	exit "$status"
+}
+
+# ---- build, install ----
+
+# Builds a copy of the tree, so that neither owner, server nor flags mix with a developer's objects.
+build_and_install() {
+	say "Building for $PG_VERSION ($PG_CONFIG)"
+	make_server_usable
+	SRC=$WORK/src
+	mkdir "$SRC"
+	tar -C "$TOP" --exclude=./.git --exclude=./build --exclude=./results --exclude=./tmp_check \
+		--exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude=build.stamp -cf - . | tar -C "$SRC" -xf -
+	give "$SRC"
+	if ! as_user make -C "$SRC" -j"$JOBS" PG_CONFIG="$PG_CONFIG" WERROR="${WERROR-}" >"$WORK/log/build.log" 2>&1; then
+		tail -n 40 "$WORK/log/build.log" >&2
+		return 1
+	fi
+	grep -A 3 'warning:' "$WORK/log/build.log" || true
+
+	local installer=
+	if [ ! -w "$("$PG_CONFIG" --pkglibdir)" ] || [ ! -w "$("$PG_CONFIG" --sharedir)/extension" ]; then
+		can_be_root || die "no permission to install into $("$PG_CONFIG" --pkglibdir), and no sudo"
+		installer=as_root
+	fi
+	if ! $installer make -C "$SRC" install PG_CONFIG="$PG_CONFIG" WERROR="${WERROR-}" >"$WORK/log/install.log" 2>&1; then
+		tail -n 40 "$WORK/log/install.log" >&2
+		return 1
+	fi
+	note "installed into $("$PG_CONFIG" --pkglibdir)"
+}
+
+# Sets BINDIR. A server in a directory closed to others (a developer's build in /root) is copied to where
+# the unprivileged user can run it; PRIVATE_SERVER=1 asks for such a copy, to leave the installation alone.
+# A server finds its files relative to itself, so copying works as long as they are all below one prefix.
+make_server_usable() {
+	BINDIR=$("$PG_CONFIG" --bindir)
+	if [ -n "${PRIVATE_SERVER-}" ] || ! as_user "$BINDIR/postgres" --version >/dev/null 2>&1; then
+		local prefix=${BINDIR%/bin}
+		case "$("$PG_CONFIG" --pkglibdir) $("$PG_CONFIG" --sharedir)" in
+			"$prefix/"*" $prefix/"*) ;;
+			*) die "the unprivileged user cannot run $BINDIR/postgres, and an installation spread over several directories cannot be copied" ;;
+		esac
+		note "using a private copy of $prefix"
+		cp -a "$prefix" "$WORK/pg"
+		give "$WORK/pg"
+		PG_CONFIG=$WORK/pg/bin/pg_config
+		BINDIR=$WORK/pg/bin
+		export LD_LIBRARY_PATH=$WORK/pg/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+	fi
+}
+
+# ---- the throwaway server ----
+
+# start_server [SETTING...]: a new cluster with these lines in its configuration. The PG* variables then
+# lead every client to it, as user postgres.
+start_server() {
+	export PGHOST=$WORK PGPORT=54329 PGUSER=postgres PGDATABASE=postgres PGCONNECT_TIMEOUT=30
+	unset PGPASSWORD PGSERVICE PGOPTIONS PGSSLMODE 2>/dev/null || true
+	cd "$WORK"
+	as_user "$BINDIR/initdb" -D "$WORK/data" -U postgres -A trust -E UTF8 --no-locale -N >"$WORK/log/initdb.log" 2>&1 ||
+		{ cat "$WORK/log/initdb.log" >&2; die "initdb failed"; }
+	# fsync off: what is tested or measured here never has to survive the machine.
+	printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$WORK'" "port = $PGPORT" 'fsync = off' \
+		'log_line_prefix = '"'%m [%p] %q%a '" "$@" | as_user tee -a "$WORK/data/postgresql.conf" >/dev/null
+	as_user "$BINDIR/pg_ctl" -D "$WORK/data" -l "$WORK/log/server.log" -w -t 60 start >"$WORK/log/pg_ctl.log" 2>&1 ||
+		{ tail -n 20 "$WORK/log/server.log" >&2; die "the server did not start"; }
+}
+
+# sql [PSQL ARGUMENT...]: psql without the user's settings; any error ends it.
+sql() { as_user "$BINDIR/psql" -X -q -v ON_ERROR_STOP=1 "$@"; }
