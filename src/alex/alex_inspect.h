@@ -1,0 +1,24 @@
+/*
+ * alex_inspect.h - what alex_check(), alex_stats() and alex_page() share.
+ */
+#ifndef ALEX_INSPECT_H
+#define ALEX_INSPECT_H
+
+#include "alex.h"
+
+/* Words of scratch space that alex_node_validate() and alex_decode() may need for any node. */
+#define ALEX_SCRATCH_WORDS(words) ((Size) (ALEX_MAX_RECORDS + BLCKSZ / 8) * ((words) + 2))
+
+/*
+ * Raises an error unless the open relation is an alex index whose pages this session can read. These functions are
+ * given any relation by mistake, and all indexes of a database by scripts.
+ */
+extern void alex_require_index(Relation rel);
+
+/* True for an unlogged index during recovery, which has no pages. */
+extern bool alex_lacks_storage(Relation rel);
+
+/* Copies a page under a share lock, so that whoever looks at it for long holds up nobody. */
+extern void alex_copy_page(Relation rel, BlockNumber block, BufferAccessStrategy strategy, char *copy);
+
+#endif							/* ALEX_INSPECT_H */
