@@ -119,6 +119,9 @@ const char *alex_node_validate(const void *page, int words, uint32_t page_size, 
 /* Index of the first base record at or after the position (0 .. count). */
 uint32_t alex_lower_bound(const void *page, const uint64_t *position);
 
+/* The base slot the model expects the position at, before any search (0 .. count - 1; 0 in an empty base). */
+uint32_t alex_predict(const void *page, const uint64_t *position);
+
 /* Reads base record i (i < count) into out (stride words). */
 void alex_read(const void *page, uint32_t i, uint64_t *out);
 

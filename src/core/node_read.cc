@@ -175,6 +175,19 @@ alex_lower_bound(const void *page, const uint64_t *position)
 	return Node(page).lower_bound(position);
 }
 
+extern "C" uint32_t
+alex_predict(const void *page, const uint64_t *position)
+{
+	Node node(page);
+	int m = node.header().model_word;
+
+	if (node.count() == 0)
+		return 0;
+	if (m == node.words() && !node.inner())
+		return node.predict(alex::encode_bound(position[m], node.radix()));
+	return node.predict(position[m]);
+}
+
 extern "C" void
 alex_read(const void *page, uint32_t i, uint64_t *out)
 {
