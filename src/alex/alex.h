@@ -1,7 +1,7 @@
 /*
  * alex.h - what the files of the alex access method share.
  *
- * The locking order, the WAL rules and the page format are in src/alex/README.md.
+ * The locking order, the WAL rules and the page formats are in src/alex/README.md.
  */
 #ifndef ALEX_H
 #define ALEX_H
@@ -13,10 +13,148 @@
 #include "access/relscan.h"
 #include "nodes/pathnodes.h"
 #include "storage/bufmgr.h"
-#include "storage/itemptr.h"
 #include "utils/rel.h"
 
 #include "alex_core.h"
 #include "alex_keys.h"
+#include "compat.h"
+#include "wal.h"
 
-#endif
+/* ---- the metapage ---- */
+
+#define ALEX_META_BLOCK 0
+#define ALEX_ROOT_BLOCK 1		/* the root never moves: a root split moves its content down */
+
+#define ALEX_META_MAGIC 0x584C4130	/* "0ALX" */
+#define ALEX_BYTE_ORDER 0x0102030405060708
+
+typedef struct AlexMeta
+{
+	uint32		magic;
+	uint16		version;		/* ALEX_FORMAT_VERSION */
+	uint16		words;			/* W */
+	uint32		page_size;		/* BLCKSZ of the server that wrote it */
+	uint32		unused;
+	uint64		byte_order;		/* ALEX_BYTE_ORDER in the writer's order */
+} AlexMeta;
+
+#define AlexPageGetMeta(page) ((AlexMeta *) PageGetContents(page))
+
+/* ---- what is known of an index ---- */
+
+/*
+ * A copy of it lives in rd_amcache. That copy can be freed by any relcache invalidation, so everyone works on a
+ * copy of their own; nothing in it changes during the life of a relfilenode.
+ */
+typedef struct AlexIndex
+{
+	AlexKeyInfo key;
+	int			words;			/* W */
+	int			fillfactor;
+} AlexIndex;
+
+extern void alex_open(Relation rel, AlexIndex *index);
+
+/* ---- tuning ---- */
+
+/*
+ * Built leaves keep a little room for the first inserts; a full leaf splits at the first one. nbtree's 90 would cost
+ * 7 % of space: an entry of 9 bytes needs less slack than one of 20.
+ */
+#define ALEX_DEFAULT_FILLFACTOR 97
+#define ALEX_MIN_FILLFACTOR 50
+
+/*
+ * A merge must leave at least this free, or the node splits: otherwise merges come every few inserts when a node is
+ * nearly full, each writing the whole page.
+ */
+#define ALEX_MERGE_RESERVE (BLCKSZ / 32)
+
+/* Raw records in a delta are scanned by every reader: 128 of 16 bytes are 2 KB, on average half of it filled. */
+#define ALEX_LEAF_DELTA 128
+#define ALEX_INNER_DELTA 64
+
+/* ---- alex_page.c: buffers, descent ---- */
+
+extern void alex_init_meta(Page page, const AlexIndex *index);
+extern void alex_init_root(Page page, const AlexIndex *index);
+
+/* Raises ERRCODE_INDEX_CORRUPTED unless the locked page is a sound node or a deleted one. */
+extern void alex_check_page(Relation rel, const AlexIndex *index, Buffer buffer);
+
+pg_noreturn extern void alex_corrupt(Relation rel, BlockNumber block, const char *what);
+
+/* Locks a pinned buffer and checks the page. */
+extern void alex_lock(Relation rel, const AlexIndex *index, Buffer buffer, int access);
+
+/* Is this locked page the live node of the level that covers the position? */
+extern bool alex_covers(Page page, int level, const uint64 *position);
+
+/*
+ * Finds the node of the given level that covers the position; returns it pinned and locked as asked. With
+ * BUFFER_LOCK_EXCLUSIVE, splits found unfinished on the way along that level are finished.
+ */
+extern Buffer alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int level, int access);
+
+/* A zeroed or recyclable page, pinned and exclusively locked. */
+extern Buffer alex_new_buffer(Relation rel, const AlexIndex *index);
+
+/* Puts a private image into a buffer's page, keeping what belongs to the buffer manager. In a critical section. */
+extern void alex_install(Buffer buffer, const char *image);
+
+/* ---- alex_change.c: adding to and rewriting nodes, splits ---- */
+
+/*
+ * Adds a record to the exclusively locked node that covers it, splitting as needed; releases the buffer. "child", if
+ * valid, is the exclusively locked node one level down whose unfinished split the record finishes.
+ */
+extern void alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child);
+
+/* Adds the missing separator of the right sibling to the parent, and clears the flag. Keeps the lock. */
+extern void alex_finish_split(Relation rel, const AlexIndex *index, Buffer buffer);
+
+/* Says whether vacuum wants a record gone. */
+typedef bool (*AlexFilter) (const uint64 *record, void *state);
+
+/*
+ * Rewrites an exclusively locked node without the records the filter names, splitting it if what remains needs more
+ * room (a run of keys on a line takes none until there are holes in it). Keeps the lock on the node that has the
+ * original low fence: *buffer may become another one.
+ */
+extern void alex_remove_records(Relation rel, const AlexIndex *index, Buffer *buffer, AlexFilter filter, void *state);
+
+/* ---- alex_delete.c ---- */
+
+/* Takes an empty leaf out of the tree if that is possible now. No lock is held. Returns true if it was deleted. */
+extern bool alex_delete_page(Relation rel, const AlexIndex *index, BlockNumber block);
+
+/* ---- alex_options.c ---- */
+extern bytea *alexoptions(Datum reloptions, bool validate);
+extern int	alex_fillfactor(Relation rel);
+extern void alex_register_options(void);
+
+/* ---- the access method's callbacks ---- */
+
+struct IndexInfo;
+extern IndexBuildResult *alexbuild(Relation heap, Relation index, struct IndexInfo *info);
+extern void alexbuildempty(Relation index);
+extern bool alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation heap,
+					   IndexUniqueCheck check, bool unchanged, struct IndexInfo *info);
+extern IndexBulkDeleteResult *alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
+											 IndexBulkDeleteCallback callback, void *state);
+extern IndexBulkDeleteResult *alexvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
+extern IndexScanDesc alexbeginscan(Relation rel, int nkeys, int norderbys);
+extern void alexrescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys);
+extern bool alexgettuple(IndexScanDesc scan, ScanDirection direction);
+extern int64 alexgetbitmap(IndexScanDesc scan, TIDBitmap *bitmap);
+extern void alexendscan(IndexScanDesc scan);
+extern void alexmarkpos(IndexScanDesc scan);
+extern void alexrestrpos(IndexScanDesc scan);
+extern bool alexcanreturn(Relation rel, int column);
+extern void alexcostestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup_cost,
+							 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages);
+extern int	alexgettreeheight(Relation rel);
+extern bool alexvalidate(Oid opclass);
+extern char *alexbuildphasename(int64 phase);
+
+#endif							/* ALEX_H */

@@ -202,8 +202,9 @@ uint32_t alex_fit(const uint64_t *records, uint32_t n, int words, int level, uin
 uint32_t alex_choose_split(const uint64_t *records, uint32_t n, int words, int level, uint32_t room, bool append);
 
 /*
- * The separator between two neighbouring records: the shortest position s with left < s <= right.
- * Writes W + 1 words.
+ * The separator between two neighbouring records of a leaf: the shortest position s with left < s <= right.
+ * Writes W + 1 words. Inner nodes split at the right part's first separator itself: the positions before it, down to
+ * a shorter one, belong to the last child of the left part.
  */
 void alex_make_separator(const uint64_t *left, const uint64_t *right, int words, uint64_t *separator);
 

@@ -35,13 +35,14 @@ alex_fit(const uint64_t *records, uint32_t n, int words, int level, uint32_t roo
 	size_t stride = alex_stride(words, level);
 	uint32_t fits = 0;									  /* known to fit */
 	uint32_t fits_size = 0;								  /* its size */
-	uint32_t beyond = std::min<uint32_t>(n, ALEX_MAX_RECORDS) + 1; /* known not to, or too many */
+	uint32_t all = std::min<uint32_t>(n, ALEX_MAX_RECORDS);
+	uint32_t beyond = all + 1; /* known not to, or too many */
 
 	if (n == 0)
 		return 0;
 	guess = guess == 0 ? 256 : guess;
 	/* within half a percent is near enough: each trial costs a pass over the records */
-	while (beyond - fits > 1 + fits / 256)
+	while (beyond > all || beyond - fits > 1 + fits / 256)
 	{
 		uint32_t m = std::clamp(guess, fits + 1, beyond - 1);
 		uint32_t size = alex_encoded_size(from_end ? records + (n - m) * stride : records, m, words, level);
@@ -59,8 +60,13 @@ alex_fit(const uint64_t *records, uint32_t n, int words, int level, uint32_t roo
 			size == 0 ? UINT32_MAX : static_cast<uint64_t>(m) * room / size, UINT32_MAX));
 
 		aim -= std::min(aim, aim / 512); /* a little below, so that the aim itself fits */
-		guess = aim > fits && aim < beyond ? aim : fits + (beyond - fits) / 2;
-		if (fits_size > room - room / 256)
+		if (fits == all)
+			break;
+		if (aim >= beyond && beyond > all)
+			guess = all;
+		else
+			guess = aim > fits && aim < beyond ? aim : fits + (beyond - fits) / 2;
+		if (fits_size > room - room / 256 && guess != all)
 			break;
 	}
 	return std::max(fits, 1u);

@@ -177,6 +177,14 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 		alex::Column column = from.column(c);
 		uint32_t frames = alex::frame_count(keep, column.log2());
 		uint32_t data = 0; /* words */
+		auto left = static_cast<size_t>(static_cast<char *>(page) + head->pd_special - to);
+
+		/* a sound source fits by construction; a damaged one must not lead outside the image */
+		if (frames * sizeof(alex::Frame) > left)
+		{
+			h->count = keep = 0;
+			frames = 0;
+		}
 
 		h->column_start[c] = static_cast<uint16_t>(to - static_cast<char *>(page));
 		if (frames > 0)
@@ -184,11 +192,8 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 			alex::Frame last = column.frame(frames - 1);
 
 			data = last.offset() + alex::residual_words(keep - ((frames - 1) << column.log2()), last.width());
-			/* a sound source never needs this: keeps a damaged one from leading outside the image */
-			uint32_t left = static_cast<uint32_t>(static_cast<char *>(page) + head->pd_special - to) -
-							frames * static_cast<uint32_t>(sizeof(alex::Frame));
-
-			data = std::min({data, left / 8, (source_head->pd_special - column.data_start()) / 8});
+			left -= frames * sizeof(alex::Frame);
+			data = std::min({data, static_cast<uint32_t>(left / 8), (source_head->pd_special - column.data_start()) / 8});
 		}
 		std::memcpy(to, static_cast<const char *>(source) + old.column_start[c], frames * sizeof(alex::Frame));
 		to += frames * sizeof(alex::Frame);
@@ -198,7 +203,7 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 	head->pd_lower = static_cast<uint16_t>(to - static_cast<char *>(page));
 
 	for (uint32_t i = from.delta_count(); i-- > 0;)
-		if (alex_compare(from.delta(i), high, words) < 0)
+		if (alex_compare(from.delta(i), high, words) < 0 && head->pd_upper - head->pd_lower >= static_cast<int>(record_size))
 		{
 			head->pd_upper = static_cast<uint16_t>(head->pd_upper - record_size);
 			std::memcpy(static_cast<char *>(page) + head->pd_upper, from.delta(i), record_size);

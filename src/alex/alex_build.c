@@ -1,0 +1,409 @@
+/*
+ * alex_build.c - ambuild and ambuildempty.
+ *
+ * Heap scan -> records -> external sort -> leaves in key order -> inner levels. Each level is written from left to
+ * right while the level below produces its separators, so leaves are physically contiguous and everything is written
+ * once. WAL is page images at the end: nobody sees the pages before the transaction commits.
+ *
+ * The right link and high fence of a node are known only when its right sibling begins, so a level holds its last node
+ * back as a private image until then.
+ */
+#include "alex.h"
+
+#include "access/tableam.h"
+#include "access/xloginsert.h"
+#include "catalog/index.h"
+#include "commands/progress.h"
+#include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "pgstat.h"
+#include "storage/bufpage.h"
+#include "utils/memutils.h"
+
+#include "alex_sort.h"
+
+#define MAX_LEVELS 16
+
+/* Phases for pg_stat_progress_create_index; core's own "initializing" is 1. */
+#define PHASE_SCAN 2
+#define PHASE_SORT 3
+#define PHASE_WRITE 4
+
+/* One level of the tree under construction. */
+typedef struct BuildLevel
+{
+	uint64	   *pending;		/* records not in a node yet */
+	uint32		npending;
+	uint32		capacity;
+	uint32		guess;			/* records the last node took */
+
+	char	   *image;			/* the last node, without right sibling so far; NULL before the first */
+	BlockNumber block;			/* where it will go */
+	uint64		low[ALEX_MAX_WORDS + 1];	/* low fence of the next node */
+} BuildLevel;
+
+typedef struct BuildState
+{
+	Relation	heap;
+	Relation	rel;
+	AlexIndex	index;
+	bool		unique;
+	bool		nulls_not_distinct;
+	double		heap_tuples;
+
+	/*
+	 * The sort's records are leaf records whose tie is doubled, plus 1 for rows that are dead but still visible to
+	 * someone: they are indexed but do not count for uniqueness. The order is the same.
+	 */
+	AlexSort   *sort;
+	uint32		room;			/* bytes to fill of a node */
+	BlockNumber next_block;
+	int			nlevels;
+	BuildLevel	levels[MAX_LEVELS];
+
+	/* for uniqueness: the last live record */
+	bool		have_last;
+	AlexRange	last_equal;
+} BuildState;
+
+char *
+alexbuildphasename(int64 phase)
+{
+	switch (phase)
+	{
+		case PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE:
+			return "initializing";
+		case PHASE_SCAN:
+			return "scanning table";
+		case PHASE_SORT:
+			return "sorting keys";
+		case PHASE_WRITE:
+			return "writing nodes";
+		default:
+			return NULL;
+	}
+}
+
+static void
+build_callback(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *state)
+{
+	BuildState *build = (BuildState *) state;
+	int			words = build->index.words;
+	uint64		record[ALEX_MAX_WORDS + 1];
+	uint64		tie = alex_key_image(&build->index.key, values[0], isnull[0], record) | alex_tid_bits(tid);
+
+	record[words] = tie << 1 | (alive ? 0 : 1);
+	alex_sort_put(build->sort, record);
+}
+
+/* ---- writing nodes ---- */
+
+/* Writes an image to its block, which is the next one of the file or, for the root, the reserved one. */
+static void
+write_image(BuildState *build, BlockNumber block, const char *image)
+{
+	Buffer		buffer = ReadBuffer(build->rel, block);
+
+	/* nobody else reads the page, but the checkpointer may write it */
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	START_CRIT_SECTION();
+	alex_install(buffer, image);
+	MarkBufferDirty(buffer);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(buffer);
+}
+
+static BlockNumber
+extend(BuildState *build)
+{
+	Buffer		buffer = compat_extend_relation(build->rel);
+	BlockNumber block = BufferGetBlockNumber(buffer);
+
+	UnlockReleaseBuffer(buffer);
+	return block;
+}
+
+static void add_to_level(BuildState *build, int level, const uint64 *record);
+
+/* Makes a node of the first n pending records; "next" is the record behind them, NULL at the end of the level. */
+static void
+finish_node(BuildState *build, int l, uint32 n, const uint64 *next)
+{
+	BuildLevel *level = &build->levels[l];
+	int			words = build->index.words;
+	int			stride = alex_stride(words, l);
+	uint64		high[ALEX_MAX_WORDS + 1];
+	char	   *image = palloc(BLCKSZ);
+	BlockNumber block = extend(build);
+	BlockNumber left = InvalidBlockNumber;
+	uint64		downlink[ALEX_MAX_RECORD_WORDS];
+
+	CHECK_FOR_INTERRUPTS();
+	if (next)
+	{
+		if (l > 0)
+			memcpy(high, next, (words + 1) * sizeof(uint64));
+		else
+			alex_make_separator(level->pending + (Size) (n - 1) * stride, next, words, high);
+	}
+	if (level->image)
+	{
+		alex_header(level->image)->right = block;
+		write_image(build, level->block, level->image);
+		pfree(level->image);
+		left = level->block;
+	}
+	/* the right link of a node with a right sibling is set when that gets its block */
+	alex_node_init(image, BLCKSZ, words, l, level->low, next ? high : NULL, left, InvalidBlockNumber);
+	if (!alex_node_store(image, level->pending, n, 0))
+		elog(ERROR, "alex node does not fit its page");
+	level->image = image;
+	level->block = block;
+
+	memcpy(downlink, level->low, (words + 1) * sizeof(uint64));
+	downlink[words + 1] = block;
+	if (next)
+		memcpy(level->low, high, (words + 1) * sizeof(uint64));
+	level->npending -= n;
+	memmove(level->pending, level->pending + (Size) n * stride, (Size) level->npending * stride * sizeof(uint64));
+	level->guess = n;
+	if (l + 1 >= MAX_LEVELS)
+		elog(ERROR, "alex index is too high");
+	add_to_level(build, l + 1, downlink);
+}
+
+/*
+ * Writes nodes from the pending records. Before the end of the level, only when there are more records than any node
+ * takes, so that the node's end is chosen, not forced.
+ */
+static void
+flush_level(BuildState *build, int l, bool last)
+{
+	BuildLevel *level = &build->levels[l];
+	int			stride = alex_stride(build->index.words, l);
+
+	while (level->npending > 0)
+	{
+		uint32		n = alex_fit(level->pending, level->npending, build->index.words, l, build->room, false,
+								 level->guess);
+
+		if (n == level->npending && !last && n < ALEX_MAX_RECORDS)
+			return;				/* more would fit */
+		finish_node(build, l, n, n < level->npending ? level->pending + (Size) n * stride : NULL);
+		if (!last && level->npending < level->guess + level->guess / 2)
+			return;
+	}
+}
+
+static void
+add_to_level(BuildState *build, int l, const uint64 *record)
+{
+	BuildLevel *level = &build->levels[l];
+	int			stride = alex_stride(build->index.words, l);
+
+	if (level->pending == NULL)
+	{
+		level->capacity = 2048;
+		level->pending = palloc((Size) level->capacity * stride * sizeof(uint64));
+		build->nlevels = Max(build->nlevels, l + 1);
+	}
+	if (level->npending == level->capacity)
+	{
+		flush_level(build, l, false);
+		if (level->npending == level->capacity)
+		{
+			/* they all fit in one node: see whether more do */
+			level->capacity *= 2;
+			level->pending = repalloc_huge(level->pending, (Size) level->capacity * stride * sizeof(uint64));
+		}
+	}
+	memcpy(level->pending + (Size) level->npending * stride, record, stride * sizeof(uint64));
+	level->npending++;
+}
+
+/*
+ * Ends the levels from the leaves up. The level whose records fit a single node, with no node of its own written
+ * before, is the root's.
+ */
+static void
+finish_levels(BuildState *build)
+{
+	int			words = build->index.words;
+
+	if (build->nlevels == 0)
+		return;					/* nothing to index: the root is an empty leaf already */
+	for (int l = 0; l < build->nlevels; l++)
+	{
+		BuildLevel *level = &build->levels[l];
+
+		if (level->image == NULL &&
+			(level->npending == 0 ||
+			 alex_fit(level->pending, level->npending, words, l, build->room, false, level->npending) == level->npending))
+		{
+			uint64		low[ALEX_MAX_WORDS + 1] = {0};
+			char	   *image = palloc(BLCKSZ);
+
+			alex_node_init(image, BLCKSZ, words, l, low, NULL, InvalidBlockNumber, InvalidBlockNumber);
+			if (!alex_node_store(image, level->pending, level->npending, 0))
+				elog(ERROR, "alex root does not fit its page");
+			write_image(build, ALEX_ROOT_BLOCK, image);
+			pfree(image);
+			return;
+		}
+		flush_level(build, l, true);
+		write_image(build, level->block, level->image);
+		pfree(level->image);
+		pfree(level->pending);
+		level->image = NULL;
+	}
+	elog(ERROR, "alex build ended without a root");
+}
+
+/* ---- uniqueness ---- */
+
+static void
+check_duplicate(BuildState *build, const uint64 *record, bool dead)
+{
+	int			words = build->index.words;
+	uint64		space[2];
+	Datum		value;
+	bool		isnull;
+	char	   *key;
+
+	if (!build->unique || dead)
+		return;
+	if ((record[words] & ALEX_EXT_BIT) == alex_ext(&build->index.key, true) && !build->nulls_not_distinct)
+		return;
+	if (!build->have_last || alex_compare(record, build->last_equal.high, words) >= 0)
+	{
+		alex_key_equal_range(&build->index.key, record, &build->last_equal);
+		build->have_last = true;
+		return;
+	}
+
+	value = alex_key_datum(&build->index.key, record, space, &isnull);
+	key = BuildIndexValueDescription(build->rel, &value, &isnull);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("could not create unique index \"%s\"", RelationGetRelationName(build->rel)),
+			 key ? errdetail("Key %s is duplicated.", key) : errdetail("Duplicate keys exist."),
+			 errtableconstraint(build->heap, RelationGetRelationName(build->rel))));
+}
+
+/* ---- the whole ---- */
+
+#define SORTED_BATCH 1024
+
+static uint64
+write_index(BuildState *build)
+{
+	int			words = build->index.words;
+	uint64	   *records = palloc((Size) SORTED_BATCH * (words + 1) * sizeof(uint64));
+	uint32		n;
+	uint64		total;
+	int64		done = 0;
+
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SORT);
+	total = alex_sort_perform(build->sort);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, (int64) total);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_WRITE);
+	while ((n = alex_sort_get(build->sort, records, SORTED_BATCH)) > 0)
+	{
+		for (uint32 i = 0; i < n; i++)
+		{
+			uint64	   *record = records + (Size) i * (words + 1);
+			bool		dead = record[words] & 1;
+
+			record[words] >>= 1;
+			check_duplicate(build, record, dead);
+			add_to_level(build, 0, record);
+		}
+		done += n;
+		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, done);
+	}
+	alex_sort_end(build->sort);
+	pfree(records);
+	return total;
+}
+
+IndexBuildResult *
+alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
+{
+	BuildState	build;
+	IndexBuildResult *result = palloc0(sizeof(IndexBuildResult));
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "alex build", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
+	char	   *image;
+	uint32		capacity;
+
+	if (RelationGetNumberOfBlocks(rel) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" already contains data", RelationGetRelationName(rel))));
+
+	memset(&build, 0, sizeof(build));
+	build.heap = heap;
+	build.rel = rel;
+	build.unique = info->ii_Unique;
+	build.nulls_not_distinct = info->ii_NullsNotDistinct;
+	alex_key_info(rel, &build.index.key);
+	build.index.words = build.index.key.words;
+	build.index.fillfactor = alex_fillfactor(rel);
+	capacity = alex_node_capacity(build.index.words, BLCKSZ);
+	build.room = capacity / 100 * build.index.fillfactor;
+
+	old = MemoryContextSwitchTo(context);
+	build.sort = alex_sort_begin(build.index.words + 1, maintenance_work_mem);
+
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SCAN);
+	build.heap_tuples = table_index_build_scan(heap, rel, info, true, true, build_callback, &build, NULL);
+
+	/* metapage and root come first; both are written before anything can fail half way */
+	for (int i = 0; i < 2; i++)
+		extend(&build);
+	image = palloc0(BLCKSZ);
+	alex_init_meta((Page) image, &build.index);
+	write_image(&build, ALEX_META_BLOCK, image);
+	alex_init_root((Page) image, &build.index);
+	write_image(&build, ALEX_ROOT_BLOCK, image);
+	result->index_tuples = (double) write_index(&build);
+	finish_levels(&build);
+
+	if (RelationNeedsWAL(rel))
+		log_newpage_range(rel, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(rel), true);
+
+	MemoryContextSwitchTo(old);
+	result->heap_tuples = build.heap_tuples;
+	MemoryContextDelete(context);
+	return result;
+}
+
+/*
+ * The init fork of an unlogged index: it is copied over the main fork after a crash. Full images, since only those are
+ * flushed at once by replay.
+ */
+void
+alexbuildempty(Relation rel)
+{
+	AlexIndex	index;
+
+	memset(&index, 0, sizeof(index));
+	alex_key_info(rel, &index.key);
+	index.words = index.key.words;
+	for (BlockNumber block = ALEX_META_BLOCK; block <= ALEX_ROOT_BLOCK; block++)
+	{
+		Buffer		buffer = ReadBufferExtended(rel, INIT_FORKNUM, P_NEW, RBM_NORMAL, NULL);
+
+		Assert(BufferGetBlockNumber(buffer) == block);
+		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+		START_CRIT_SECTION();
+		if (block == ALEX_META_BLOCK)
+			alex_init_meta(BufferGetPage(buffer), &index);
+		else
+			alex_init_root(BufferGetPage(buffer), &index);
+		MarkBufferDirty(buffer);
+		log_newpage_buffer(buffer, true);
+		END_CRIT_SECTION();
+		UnlockReleaseBuffer(buffer);
+	}
+}

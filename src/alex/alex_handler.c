@@ -1,0 +1,144 @@
+/*
+ * alex_handler.c - module entry and the access method's handler: what alex can do.
+ */
+#include "alex.h"
+
+#include "access/stratnum.h"
+#include "fmgr.h"
+
+#if PG_VERSION_NUM >= 180000
+#include "access/cmptype.h"
+#endif
+
+PG_MODULE_MAGIC;
+
+PG_FUNCTION_INFO_V1(alexhandler);
+
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	alex_register_options();
+}
+
+#if PG_VERSION_NUM >= 180000
+
+/* btree's strategy numbers, so btree's meanings. */
+static CompareType
+alextranslatestrategy(StrategyNumber strategy, Oid opfamily)
+{
+	switch (strategy)
+	{
+		case BTLessStrategyNumber:
+			return COMPARE_LT;
+		case BTLessEqualStrategyNumber:
+			return COMPARE_LE;
+		case BTEqualStrategyNumber:
+			return COMPARE_EQ;
+		case BTGreaterEqualStrategyNumber:
+			return COMPARE_GE;
+		case BTGreaterStrategyNumber:
+			return COMPARE_GT;
+		default:
+			return COMPARE_INVALID;
+	}
+}
+
+static StrategyNumber
+alextranslatecmptype(CompareType cmptype, Oid opfamily)
+{
+	switch (cmptype)
+	{
+		case COMPARE_LT:
+			return BTLessStrategyNumber;
+		case COMPARE_LE:
+			return BTLessEqualStrategyNumber;
+		case COMPARE_EQ:
+			return BTEqualStrategyNumber;
+		case COMPARE_GE:
+			return BTGreaterEqualStrategyNumber;
+		case COMPARE_GT:
+			return BTGreaterStrategyNumber;
+		default:
+			return InvalidStrategy;
+	}
+}
+
+#endif
+
+/*
+ * alexhandler(internal) returns index_am_handler. On 18 the planner calls it for every lookup of an operator of our
+ * families, so it does nothing but fill in the fields.
+ */
+Datum
+alexhandler(PG_FUNCTION_ARGS)
+{
+	IndexAmRoutine *am = makeNode(IndexAmRoutine);
+
+	am->amstrategies = BTMaxStrategyNumber;
+	am->amsupport = 6;			/* btree's numbers with btree's meanings: 18 checks that */
+	am->amoptsprocnum = 0;
+	am->amcanorder = true;
+	am->amcanorderbyop = false;
+#if PG_VERSION_NUM >= 180000
+	am->amcanhash = false;
+	am->amconsistentequality = true;
+	am->amconsistentordering = true;
+#endif
+	am->amcanbackward = true;
+	am->amcanunique = true;
+	am->amcanmulticol = false;
+	am->amoptionalkey = true;
+	am->amsearcharray = true;
+	am->amsearchnulls = true;
+	am->amstorage = false;
+	am->amclusterable = true;
+	am->ampredlocks = false;	/* core locks the relation for us */
+	am->amcanparallel = false;
+#if PG_VERSION_NUM >= 170000
+	am->amcanbuildparallel = false;
+#endif
+	am->amcaninclude = false;
+	am->amusemaintenanceworkmem = false;
+#if PG_VERSION_NUM >= 160000
+	am->amsummarizing = false;
+#endif
+	am->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL | VACUUM_OPTION_PARALLEL_COND_CLEANUP;
+	am->amkeytype = InvalidOid;
+
+	am->ambuild = alexbuild;
+	am->ambuildempty = alexbuildempty;
+	am->aminsert = alexinsert;
+#if PG_VERSION_NUM >= 170000
+	am->aminsertcleanup = NULL;
+#endif
+	am->ambulkdelete = alexbulkdelete;
+	am->amvacuumcleanup = alexvacuumcleanup;
+	am->amcanreturn = alexcanreturn;
+	am->amcostestimate = alexcostestimate;
+#if PG_VERSION_NUM >= 180000
+	am->amgettreeheight = alexgettreeheight;
+#endif
+	am->amoptions = alexoptions;
+	am->amproperty = NULL;		/* core knows the answers from the flags above */
+	am->ambuildphasename = alexbuildphasename;
+	am->amvalidate = alexvalidate;
+	am->amadjustmembers = NULL;
+	am->ambeginscan = alexbeginscan;
+	am->amrescan = alexrescan;
+	am->amgettuple = alexgettuple;
+	am->amgetbitmap = alexgetbitmap;
+	am->amendscan = alexendscan;
+	am->ammarkpos = alexmarkpos;
+	am->amrestrpos = alexrestrpos;
+	am->amestimateparallelscan = NULL;
+	am->aminitparallelscan = NULL;
+	am->amparallelrescan = NULL;
+#if PG_VERSION_NUM >= 180000
+	am->amtranslatestrategy = alextranslatestrategy;
+	am->amtranslatecmptype = alextranslatecmptype;
+#endif
+
+	PG_RETURN_POINTER(am);
+}

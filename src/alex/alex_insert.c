@@ -1,0 +1,211 @@
+/*
+ * alex_insert.c - aminsert and the unique check.
+ *
+ * Unique check: the first leaf that can hold the key is locked exclusively and stays locked until the entry is in,
+ * lock-coupled to the right if the entry belongs further right. Whoever inserts the same key locks that leaf first, so
+ * two inserters of one key cannot both find nothing.
+ */
+#include "alex.h"
+
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/snapmgr.h"
+
+/* Equal entries looked at in one go: in a unique index they are versions of one row. */
+#define CHECK_BATCH 32
+
+/* Moves to the right sibling, locking it before the page is let go. */
+static Buffer
+step_right(Relation rel, const AlexIndex *index, Buffer buffer, int access)
+{
+	Buffer		right = ReadBuffer(rel, alex_cheader(BufferGetPage(buffer))->right);
+
+	alex_lock(rel, index, right, access);
+	UnlockReleaseBuffer(buffer);
+	return right;
+}
+
+static void
+unique_violation(Relation rel, Relation heap, Datum *values, bool *isnull)
+{
+	char	   *key = BuildIndexValueDescription(rel, values, isnull);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("duplicate key value violates unique constraint \"%s\"", RelationGetRelationName(rel)),
+			 key ? errdetail("Key %s already exists.", key) : 0,
+			 errtableconstraint(heap, RelationGetRelationName(rel))));
+}
+
+/* What the unique check found. */
+typedef struct Conflict
+{
+	TransactionId wait_for;		/* InvalidTransactionId: no transaction to wait for */
+	uint32		speculative_token;
+	bool		unique;			/* with UNIQUE_CHECK_PARTIAL: no possible conflict */
+	bool		found;			/* the entry itself was met */
+} Conflict;
+
+/* Looks at one equal entry; returns true if the check is over. */
+static bool
+check_entry(Relation rel, Relation heap, ItemPointer tid, ItemPointer other, IndexUniqueCheck check,
+			Datum *values, bool *isnull, Conflict *conflict)
+{
+	SnapshotData dirty;
+	ItemPointerData probe = *other;
+
+	if (check == UNIQUE_CHECK_EXISTING && ItemPointerEquals(tid, other))
+	{
+		conflict->found = true;
+		return false;
+	}
+
+	InitDirtySnapshot(dirty);
+	if (!table_index_fetch_tuple_check(heap, &probe, &dirty, NULL))
+		return false;
+
+	if (check == UNIQUE_CHECK_PARTIAL)
+	{
+		conflict->unique = false;
+		return true;
+	}
+	conflict->wait_for = TransactionIdIsValid(dirty.xmin) ? dirty.xmin : dirty.xmax;
+	if (TransactionIdIsValid(conflict->wait_for))
+	{
+		conflict->speculative_token = dirty.speculativeToken;
+		return true;
+	}
+
+	/*
+	 * The other row is live. Ours may be dead already: CREATE INDEX CONCURRENTLY inserts rows that were deleted since,
+	 * and then there is no conflict.
+	 */
+	probe = *tid;
+	if (!table_index_fetch_tuple_check(heap, &probe, SnapshotSelf, NULL))
+		return true;
+	unique_violation(rel, heap, values, isnull);
+	return true;
+}
+
+/*
+ * Checks every entry equal to the record, from the locked first leaf on. The leaf stays locked.
+ */
+static void
+check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange *equal, Relation heap,
+			 ItemPointer tid, IndexUniqueCheck check, Datum *values, bool *isnull, Conflict *conflict)
+{
+	uint64	   *records = palloc((CHECK_BATCH + BLCKSZ / 16) * sizeof(uint64) * (index->words + 1));
+	uint64		low[ALEX_MAX_WORDS + 1];
+	Buffer		buffer = first;
+	int			words = index->words;
+
+	memset(conflict, 0, sizeof(*conflict));
+	conflict->unique = true;
+	memcpy(low, equal->low, sizeof(low));
+	for (;;)
+	{
+		Page		page = BufferGetPage(buffer);
+		const AlexNodeHeader *node = alex_cheader(page);
+		bool		more;
+		uint32		n = alex_collect(page, low, equal->high, false, CHECK_BATCH, records, &more);
+		bool		over = false;
+
+		for (uint32 i = 0; i < n && !over; i++)
+		{
+			ItemPointerData other;
+
+			alex_tie_to_tid(records[i * (words + 1) + words], &other);
+			over = check_entry(rel, heap, tid, &other, check, values, isnull, conflict);
+		}
+		if (over)
+			break;
+		if (more)
+		{
+			/* resume behind the last one seen: ties are unique and never at their greatest */
+			memcpy(low, records + (Size) (n - 1) * (words + 1), (words + 1) * sizeof(uint64));
+			low[words]++;
+			continue;
+		}
+		if (node->right == InvalidBlockNumber || alex_compare(alex_high_fence(page), equal->high, words) >= 0)
+			break;
+		if (buffer == first)
+		{
+			Buffer		right = ReadBuffer(rel, node->right);
+
+			alex_lock(rel, index, right, BUFFER_LOCK_SHARE);
+			buffer = right;
+		}
+		else
+			buffer = step_right(rel, index, buffer, BUFFER_LOCK_SHARE);
+	}
+	if (buffer != first)
+		UnlockReleaseBuffer(buffer);
+	pfree(records);
+}
+
+bool
+alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation heap, IndexUniqueCheck check,
+		   bool unchanged, struct IndexInfo *info)
+{
+	AlexIndex	index;
+	uint64		record[ALEX_MAX_WORDS + 1];
+	AlexRange	equal;
+	Conflict	conflict;
+	Buffer		buffer;
+
+	alex_open(rel, &index);
+	record[index.words] = alex_key_image(&index.key, values[0], isnull[0], record) | alex_tid_bits(tid);
+
+	/* NULLs are distinct unless the index was told otherwise */
+	if (isnull[0] && !rel->rd_index->indnullsnotdistinct)
+	{
+		if (check == UNIQUE_CHECK_EXISTING)
+			return true;
+		check = UNIQUE_CHECK_NO;
+	}
+
+	if (check == UNIQUE_CHECK_NO)
+	{
+		buffer = alex_descend(rel, &index, record, 0, BUFFER_LOCK_EXCLUSIVE);
+		alex_add_record(rel, &index, buffer, record, InvalidBuffer);
+		return false;
+	}
+
+	alex_key_equal_range(&index.key, record, &equal);
+	for (;;)
+	{
+		buffer = alex_descend(rel, &index, equal.low, 0, BUFFER_LOCK_EXCLUSIVE);
+		check_unique(rel, &index, buffer, &equal, heap, tid, check, values, isnull, &conflict);
+		if (!TransactionIdIsValid(conflict.wait_for))
+			break;
+
+		/* wait without a lock, then start again: anything may have happened */
+		UnlockReleaseBuffer(buffer);
+		if (conflict.speculative_token != 0)
+			SpeculativeInsertionWait(conflict.wait_for, conflict.speculative_token);
+		else
+			XactLockTableWait(conflict.wait_for, rel, tid, XLTW_InsertIndex);
+	}
+
+	if (check == UNIQUE_CHECK_EXISTING)
+	{
+		UnlockReleaseBuffer(buffer);
+		if (!conflict.found)
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("failed to re-find tuple within index \"%s\"", RelationGetRelationName(rel)),
+					 errhint("This may be because of a non-immutable index expression."),
+					 errtableconstraint(heap, RelationGetRelationName(rel))));
+		return true;
+	}
+
+	while (alex_cheader(BufferGetPage(buffer))->right != InvalidBlockNumber &&
+		   alex_fence_side(BufferGetPage(buffer), record) > 0)
+		buffer = step_right(rel, &index, buffer, BUFFER_LOCK_EXCLUSIVE);
+	alex_add_record(rel, &index, buffer, record, InvalidBuffer);
+	return conflict.unique;
+}

@@ -1,0 +1,262 @@
+/*
+ * alex_page.c - pages of an alex index: format checks, new pages, and the descent to the node of a position.
+ *
+ * Locking: at most one page is locked at a time here. A page proves by its fences that it is the right one, so a stale
+ * pointer (to a page that has since split, or been deleted and recycled) costs a step or a restart, never a wrong answer.
+ */
+#include "alex.h"
+
+#include "access/relation.h"
+#include "miscadmin.h"
+#include "storage/bufpage.h"
+#include "storage/indexfsm.h"
+#include "utils/memutils.h"
+
+/* The core draws PostgreSQL's page header itself; this is where the drawing is checked. */
+StaticAssertDecl(sizeof(AlexPageHead) == SizeOfPageHeaderData, "page header differs");
+StaticAssertDecl(offsetof(AlexPageHead, pd_lower) == offsetof(PageHeaderData, pd_lower), "pd_lower differs");
+StaticAssertDecl(offsetof(AlexPageHead, pd_upper) == offsetof(PageHeaderData, pd_upper), "pd_upper differs");
+StaticAssertDecl(offsetof(AlexPageHead, pd_special) == offsetof(PageHeaderData, pd_special), "pd_special differs");
+StaticAssertDecl(offsetof(AlexPageHead, pd_pagesize_version) == offsetof(PageHeaderData, pd_pagesize_version),
+				 "pd_pagesize_version differs");
+StaticAssertDecl(PG_PAGE_LAYOUT_VERSION == 4, "alex_node_init writes layout version 4");
+StaticAssertDecl(ALEX_NO_BLOCK == InvalidBlockNumber, "the core's missing link is not PostgreSQL's");
+
+/*
+ * A descent meets the wrong page (and steps right or starts again) only when the tree changes under it, so a handful
+ * of times is already rare. This many mean links that lead in circles.
+ */
+#define ALEX_MAX_DETOURS 10000
+
+void
+alex_corrupt(Relation rel, BlockNumber block, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("index \"%s\" is corrupt at block %u", RelationGetRelationName(rel), block),
+			 errdetail("%s.", what),
+			 errhint("REINDEX the index; alex_check() and alex_page() tell more.")));
+}
+
+/* ---- the metapage ---- */
+
+void
+alex_init_meta(Page page, const AlexIndex *index)
+{
+	AlexMeta   *meta;
+	AlexSpecial *special;
+
+	PageInit(page, BLCKSZ, ALEX_SPECIAL_SIZE);
+	meta = AlexPageGetMeta(page);
+	meta->magic = ALEX_META_MAGIC;
+	meta->version = ALEX_FORMAT_VERSION;
+	meta->words = index->words;
+	meta->page_size = BLCKSZ;
+	meta->unused = 0;
+	meta->byte_order = ALEX_BYTE_ORDER;
+	((PageHeader) page)->pd_lower = (char *) (meta + 1) - (char *) page;
+	special = (AlexSpecial *) PageGetSpecialPointer(page);
+	special->magic = ALEX_META_MAGIC;
+}
+
+void
+alex_init_root(Page page, const AlexIndex *index)
+{
+	uint64		low[ALEX_MAX_WORDS + 1] = {0};
+
+	alex_node_init(page, BLCKSZ, index->words, 0, low, NULL, InvalidBlockNumber, InvalidBlockNumber);
+}
+
+static void
+alex_check_meta(Relation rel, const AlexIndex *index)
+{
+	Buffer		buffer = ReadBuffer(rel, ALEX_META_BLOCK);
+	AlexMeta	meta;
+	Page		page = BufferGetPage(buffer);
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (PageIsNew(page) || PageGetSpecialSize(page) != ALEX_SPECIAL_SIZE)
+		memset(&meta, 0, sizeof(meta));
+	else
+		memcpy(&meta, AlexPageGetMeta(page), sizeof(meta));
+	UnlockReleaseBuffer(buffer);
+
+	if (meta.magic != ALEX_META_MAGIC)
+		alex_corrupt(rel, ALEX_META_BLOCK, "The metapage is missing");
+	if (meta.version != ALEX_FORMAT_VERSION)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("index \"%s\" has format version %u, but this version of omen_alex knows only version %u",
+						RelationGetRelationName(rel), meta.version, ALEX_FORMAT_VERSION),
+				 meta.version > ALEX_FORMAT_VERSION ?
+				 errhint("Install the newer omen_alex that wrote it, or REINDEX the index.") :
+				 errhint("REINDEX the index.")));
+	if (meta.byte_order != ALEX_BYTE_ORDER || meta.page_size != BLCKSZ)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" was written on a machine of another byte order or block size",
+						RelationGetRelationName(rel)),
+				 errhint("REINDEX the index.")));
+	if (meta.words != index->words)
+		alex_corrupt(rel, ALEX_META_BLOCK, "The metapage has another number of key words than the column type");
+}
+
+void
+alex_open(Relation rel, AlexIndex *index)
+{
+	if (rel->rd_amcache == NULL)
+	{
+		AlexIndex  *cache;
+
+		memset(index, 0, sizeof(*index));
+		alex_key_info(rel, &index->key);
+		index->words = index->key.words;
+		index->fillfactor = alex_fillfactor(rel);
+		alex_check_meta(rel, index);
+		cache = MemoryContextAlloc(rel->rd_indexcxt, sizeof(AlexIndex));
+		memcpy(cache, index, sizeof(AlexIndex));
+		rel->rd_amcache = cache;
+		return;
+	}
+	memcpy(index, rel->rd_amcache, sizeof(AlexIndex));
+}
+
+/* ---- pages ---- */
+
+void
+alex_check_page(Relation rel, const AlexIndex *index, Buffer buffer)
+{
+	const char *problem = alex_node_problem(BufferGetPage(buffer), index->words, BLCKSZ);
+
+	if (unlikely(problem != NULL))
+	{
+		BlockNumber block = BufferGetBlockNumber(buffer);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" is corrupt at block %u", RelationGetRelationName(rel), block),
+				 errdetail("The %s.", problem),
+				 errhint("REINDEX the index; alex_check() and alex_page() tell more.")));
+	}
+}
+
+void
+alex_lock(Relation rel, const AlexIndex *index, Buffer buffer, int access)
+{
+	LockBuffer(buffer, access);
+	alex_check_page(rel, index, buffer);
+}
+
+bool
+alex_covers(Page page, int level, const uint64 *position)
+{
+	const AlexNodeHeader *node = alex_cheader(page);
+
+	return node->level == level && (node->flags & ALEX_DELETED) == 0 && alex_fence_side(page, position) == 0;
+}
+
+void
+alex_install(Buffer buffer, const char *image)
+{
+	Page		page = BufferGetPage(buffer);
+	XLogRecPtr	lsn = PageGetLSN(page);
+	uint16		checksum = ((PageHeader) page)->pd_checksum;
+
+	memcpy(page, image, BLCKSZ);
+	PageSetLSN(page, lsn);
+	((PageHeader) page)->pd_checksum = checksum;
+}
+
+Buffer
+alex_new_buffer(Relation rel, const AlexIndex *index)
+{
+	BlockNumber block;
+
+	/* the FSM is a hint: after a crash it may name a page that is in use again */
+	while ((block = GetFreeIndexPage(rel)) != InvalidBlockNumber)
+	{
+		Buffer		buffer;
+		Page		page;
+
+		if (block <= ALEX_ROOT_BLOCK || block >= RelationGetNumberOfBlocks(rel))
+			continue;
+		buffer = ReadBuffer(rel, block);
+
+		/* whoever holds the lock uses the page; waiting could deadlock with the locks our caller holds */
+		if (ConditionalLockBuffer(buffer))
+		{
+			page = BufferGetPage(buffer);
+			if (PageIsNew(page))
+				return buffer;
+			alex_check_page(rel, index, buffer);
+			if (alex_cheader(page)->flags & ALEX_DELETED)
+				return buffer;
+			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		}
+		ReleaseBuffer(buffer);
+	}
+	return compat_extend_relation(rel);
+}
+
+Buffer
+alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int level, int access)
+{
+	for (int detours = 0; detours < ALEX_MAX_DETOURS; detours++)
+	{
+		Buffer		buffer = ReadBuffer(rel, ALEX_ROOT_BLOCK);
+		int			expected = -1;	/* level the parent promises; the root may have any */
+
+		CHECK_FOR_INTERRUPTS();
+		while (detours < ALEX_MAX_DETOURS)
+		{
+			Page		page = BufferGetPage(buffer);
+			int			mode = expected == level ? access : BUFFER_LOCK_SHARE;
+			const AlexNodeHeader *node;
+			BlockNumber next;
+			int			side;
+
+			alex_lock(rel, index, buffer, mode);
+			node = alex_cheader(page);
+			if ((node->flags & ALEX_DELETED) || (expected >= 0 && node->level != expected) || node->level < level)
+				break;
+			side = alex_fence_side(page, position);
+			if (side < 0)
+				break;
+			if (side == 0 && node->level == level)
+			{
+				if (mode == access)
+					return buffer;
+				/* the root turned out to be the node: lock it again as asked */
+				expected = level;
+				LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+				continue;
+			}
+			if (side > 0)
+			{
+				/* the page has split since its parent was read */
+				if (mode == BUFFER_LOCK_EXCLUSIVE && (node->flags & ALEX_INCOMPLETE_SPLIT))
+					alex_finish_split(rel, index, buffer);
+				expected = node->level;
+				next = node->right;
+				detours++;
+			}
+			else
+			{
+				expected = node->level - 1;
+				next = alex_find_child(page, position, NULL);
+				if (next == ALEX_NO_BLOCK)
+					alex_corrupt(rel, BufferGetBlockNumber(buffer), "An inner node has no child for a position within its fences");
+			}
+			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+			buffer = ReleaseAndReadBuffer(buffer, rel, next);
+		}
+		/* here with a lock unless the detours ran out */
+		if (detours < ALEX_MAX_DETOURS)
+			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		ReleaseBuffer(buffer);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("index \"%s\" has no node of level %d for a key", RelationGetRelationName(rel), level),
+			 errhint("REINDEX the index; alex_check() tells more.")));
+}

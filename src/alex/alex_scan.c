@@ -1,0 +1,466 @@
+/*
+ * alex_scan.c - index scans.
+ *
+ * A scan is a list of ranges of positions (alex_scan_ranges) and the part of the current one that is still to come, from
+ * "low" to "high". It reads in batches: find the leaf, lock it, copy the next few records into a private array, unlock.
+ * The first batch is small, so that one row costs no decoding of a whole page; later ones grow.
+ *
+ * Positions are unique, so a scan resumes by value: it does not matter what became of the page in the meantime. The leaf of
+ * the last batch, and its neighbours by their links, are only hints that spare a descent; fences decide.
+ *
+ * Pins: between batches an index-only scan, or one with a snapshot that is not MVCC, keeps its leaf pinned, and vacuum
+ * waits for it: the TIDs in the private array stay those of the rows they were read for. Other scans keep no pin.
+ */
+#include "alex.h"
+
+#include "access/itup.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "nodes/tidbitmap.h"
+#include "pgstat.h"
+#include "utils/memutils.h"
+
+#if PG_VERSION_NUM >= 180000
+#include "access/genam.h"
+#endif
+
+#define FIRST_BATCH 4
+#define BATCH_GROWTH 8
+#define LAST_BATCH 2048
+
+/* An index tuple of the widest key (uuid), with room to align it. */
+#define TUPLE_SPACE 48
+
+typedef struct AlexScan
+{
+	AlexIndex	index;
+	MemoryContext context;
+	bool		needs_tuple;	/* index-only: build xs_itup */
+
+	/* what to scan */
+	AlexRange  *ranges;
+	int			capacity;
+	int			nranges;
+	bool		prepared;		/* ranges are those of the current scan keys */
+
+	/* where it is */
+	bool		started;
+	bool		forward;		/* direction of the batch */
+	int			current;		/* range, -1 before the first, nranges behind the last */
+	uint64		low[ALEX_MAX_WORDS + 1];	/* what is left of the range, beyond the batch */
+	uint64		high[ALEX_MAX_WORDS + 1];
+
+	/* the batch */
+	uint64	   *records;
+	uint32		nrecords;
+	uint32		next;			/* the record to return next */
+	uint32		batch_size;
+	Size		allocated;		/* words */
+
+	/* the leaf it came from */
+	BlockNumber block;			/* invalid: descend */
+	Buffer		pin;			/* its pin, if kept */
+
+	/* marked place */
+	bool		marked;
+	int			mark_current;
+	uint64		mark[ALEX_MAX_WORDS + 1];
+
+	union
+	{
+		IndexTupleData tuple;
+		char		space[TUPLE_SPACE];
+	}			tuple;
+} AlexScan;
+
+static inline const uint64 *
+record_at(const AlexScan *so, uint32 i)
+{
+	return so->records + (Size) i * (so->index.words + 1);
+}
+
+static inline void
+copy_position(const AlexScan *so, uint64 *to, const uint64 *from)
+{
+	memcpy(to, from, (so->index.words + 1) * sizeof(uint64));
+}
+
+static void
+drop_pin(AlexScan *so)
+{
+	if (BufferIsValid(so->pin))
+		ReleaseBuffer(so->pin);
+	so->pin = InvalidBuffer;
+}
+
+/* Forgets the batch, not the place. */
+static void
+drop_batch(AlexScan *so)
+{
+	drop_pin(so);
+	so->nrecords = so->next = 0;
+	so->block = InvalidBlockNumber;
+}
+
+IndexScanDesc
+alexbeginscan(Relation rel, int nkeys, int norderbys)
+{
+	IndexScanDesc scan = RelationGetIndexScan(rel, nkeys, norderbys);
+	AlexScan   *so = palloc0(sizeof(AlexScan));
+
+	alex_open(rel, &so->index);
+	so->context = CurrentMemoryContext;
+	so->capacity = 1;
+	so->ranges = palloc(sizeof(AlexRange));
+	so->allocated = (Size) (FIRST_BATCH * BATCH_GROWTH) * (so->index.words + 1);
+	so->records = palloc(so->allocated * sizeof(uint64));
+	so->block = InvalidBlockNumber;
+	so->pin = InvalidBuffer;
+	scan->opaque = so;
+	scan->xs_itupdesc = RelationGetDescr(rel);
+	return scan;
+}
+
+void
+alexrescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+
+	drop_batch(so);
+	so->started = false;
+	so->prepared = false;
+	so->marked = false;
+	so->needs_tuple = scan->xs_want_itup;
+	if (keys && scan->numberOfKeys > 0)
+		memmove(scan->keyData, keys, scan->numberOfKeys * sizeof(ScanKeyData));
+}
+
+void
+alexendscan(IndexScanDesc scan)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+
+	drop_pin(so);
+	pfree(so->records);
+	pfree(so->ranges);
+	pfree(so);
+}
+
+/* Computes the ranges; counts the scan. */
+static void
+prepare(IndexScanDesc scan)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+
+	so->nranges = alex_scan_ranges(&so->index.key, scan->keyData, scan->numberOfKeys, &so->ranges, &so->capacity,
+								   so->context);
+	so->prepared = true;
+	so->batch_size = FIRST_BATCH;
+	pgstat_count_index_scan(scan->indexRelation);
+#if PG_VERSION_NUM >= 180000
+	if (scan->instrument)
+		scan->instrument->nsearches++;
+#endif
+}
+
+/* Makes range i the current one, with all of it still to come. False if there is none. */
+static bool
+enter_range(AlexScan *so, int i)
+{
+	so->current = i;
+	if (i < 0 || i >= so->nranges)
+		return false;
+	copy_position(so, so->low, so->ranges[i].low);
+	copy_position(so, so->high, so->ranges[i].high);
+	return true;
+}
+
+/* The position before a position; there is one, as the caller knows of a smaller position. */
+static void
+previous_position(const AlexScan *so, const uint64 *position, uint64 *previous)
+{
+	copy_position(so, previous, position);
+	for (int i = so->index.words; i >= 0; i--)
+		if (previous[i]-- != 0)
+			break;
+}
+
+/* The leaf that covers the position, pinned and share-locked: the hinted block if it does, else by descent. */
+static Buffer
+find_leaf(IndexScanDesc scan, const uint64 *position)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+	Relation	rel = scan->indexRelation;
+	Buffer		buffer;
+
+	if (so->block != InvalidBlockNumber)
+	{
+		buffer = ReadBuffer(rel, so->block);
+		alex_lock(rel, &so->index, buffer, BUFFER_LOCK_SHARE);
+		if (alex_covers(BufferGetPage(buffer), 0, position))
+			return buffer;
+		UnlockReleaseBuffer(buffer);
+	}
+	return alex_descend(rel, &so->index, position, 0, BUFFER_LOCK_SHARE);
+}
+
+/*
+ * Reads the next batch of the current range. Returns false when the range is exhausted; a batch may be empty all the
+ * same (an empty leaf), with more to come.
+ */
+static bool
+read_batch(IndexScanDesc scan)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+	int			words = so->index.words;
+	uint64		target[ALEX_MAX_WORDS + 1];
+	const AlexNodeHeader *node;
+	Buffer		buffer;
+	Page		page;
+	bool		more;
+	Size		need;
+
+	if (alex_compare(so->low, so->high, words) >= 0)
+		return false;
+	CHECK_FOR_INTERRUPTS();
+
+	if (so->forward)
+		copy_position(so, target, so->low);
+	else
+		previous_position(so, so->high, target);
+	drop_pin(so);
+	buffer = find_leaf(scan, target);
+	page = BufferGetPage(buffer);
+	compat_test_old_snapshot(scan->xs_snapshot, scan->indexRelation, page);
+	node = alex_cheader(page);
+
+	need = (Size) (so->batch_size + alex_delta_count(page)) * (words + 1);
+	if (unlikely(need > so->allocated))
+	{
+		/* palloc is fine under a share lock, but an interrupt must wait */
+		pfree(so->records);
+		so->records = MemoryContextAlloc(so->context, need * sizeof(uint64));
+		so->allocated = need;
+	}
+	so->nrecords = alex_collect(page, so->low, so->high, !so->forward, so->batch_size, so->records, &more);
+	so->next = 0;
+	so->block = BufferGetBlockNumber(buffer);
+
+	/* what is still to come: behind the last record of the batch, or beyond this leaf */
+	if (so->forward)
+	{
+		if (more)
+		{
+			copy_position(so, so->low, record_at(so, so->nrecords - 1));
+			so->low[words]++;
+		}
+		else if (node->right == InvalidBlockNumber || alex_compare(alex_high_fence(page), so->high, words) >= 0)
+			copy_position(so, so->low, so->high);
+		else
+		{
+			copy_position(so, so->low, alex_high_fence(page));
+			so->block = node->right;
+		}
+	}
+	else
+	{
+		if (more)
+			copy_position(so, so->high, record_at(so, so->nrecords - 1));
+		else if (alex_compare(alex_low_fence(page), so->low, words) <= 0)
+			copy_position(so, so->high, so->low);
+		else
+		{
+			copy_position(so, so->high, alex_low_fence(page));
+			so->block = node->left;
+		}
+	}
+	so->batch_size = Min(so->batch_size * BATCH_GROWTH, LAST_BATCH);
+
+	if (so->nrecords > 0 && (so->needs_tuple || !IsMVCCSnapshot(scan->xs_snapshot)))
+	{
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		so->pin = buffer;
+	}
+	else
+		UnlockReleaseBuffer(buffer);
+	return true;
+}
+
+/* The direction changed, or a mark was restored: what is left is the current range beyond the given position. */
+static void
+resume_at(AlexScan *so, const uint64 *position, bool forward)
+{
+	int			current = so->current;
+	uint64		at[ALEX_MAX_WORDS + 1];
+
+	copy_position(so, at, position);
+	drop_batch(so);
+	so->forward = forward;
+	enter_range(so, current);
+	if (forward)
+	{
+		copy_position(so, so->low, at);
+		so->low[so->index.words]++;
+	}
+	else
+		copy_position(so, so->high, at);
+}
+
+/* Advances to the next record in the direction; false at the end. */
+static bool
+advance(IndexScanDesc scan, bool forward)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+
+	if (!so->started)
+	{
+		if (!so->prepared)
+			prepare(scan);
+		so->started = true;
+		so->forward = forward;
+		enter_range(so, forward ? 0 : so->nranges - 1);
+	}
+	else if (so->forward != forward)
+	{
+		if (so->current >= 0 && so->current < so->nranges && so->next > 0)
+			resume_at(so, record_at(so, so->next - 1), forward);
+		else
+		{
+			/* off one end (or at a restored mark's end): turn back into the nearest range */
+			drop_batch(so);
+			so->forward = forward;
+			enter_range(so, forward ? so->current + 1 : so->current - 1);
+		}
+	}
+
+	for (;;)
+	{
+		if (so->next < so->nrecords)
+		{
+			so->next++;
+			return true;
+		}
+		if (so->current < 0 || so->current >= so->nranges)
+		{
+			drop_batch(so);
+			return false;
+		}
+		if (!read_batch(scan))
+			enter_range(so, forward ? so->current + 1 : so->current - 1);
+	}
+}
+
+/* Builds the index tuple of a record, in place: a header and one fixed-width value. */
+static void
+make_tuple(IndexScanDesc scan, const uint64 *record)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+	IndexTuple	tuple = &so->tuple.tuple;
+	uint64		space[2];
+	bool		isnull;
+	Datum		value = alex_key_datum(&so->index.key, record, space, &isnull);
+	Size		offset = MAXALIGN(sizeof(IndexTupleData));
+
+	if (isnull)
+	{
+		offset = MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData));
+		memset(so->tuple.space, 0, offset);
+		tuple->t_info = INDEX_NULL_MASK | offset;
+	}
+	else
+	{
+		char	   *data = so->tuple.space + offset;
+
+		if (so->index.key.attbyval)
+			store_att_byval(data, value, so->index.key.attlen);
+		else
+			memcpy(data, DatumGetPointer(value), so->index.key.attlen);
+		tuple->t_info = MAXALIGN(offset + so->index.key.attlen);
+	}
+	tuple->t_tid = scan->xs_heaptid;
+	scan->xs_itup = tuple;
+}
+
+bool
+alexgettuple(IndexScanDesc scan, ScanDirection direction)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+	const uint64 *record;
+
+	if (!advance(scan, !ScanDirectionIsBackward(direction)))
+		return false;
+	record = record_at(so, so->next - 1);
+	alex_tie_to_tid(record[so->index.words], &scan->xs_heaptid);
+	scan->xs_recheck = so->ranges[so->current].recheck;
+	if (so->needs_tuple)
+		make_tuple(scan, record);
+	return true;
+}
+
+int64
+alexgetbitmap(IndexScanDesc scan, TIDBitmap *bitmap)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+	int64		n = 0;
+
+	while (advance(scan, true))
+	{
+		ItemPointerData tid;
+
+		alex_tie_to_tid(record_at(so, so->next - 1)[so->index.words], &tid);
+		tbm_add_tuples(bitmap, &tid, 1, so->ranges[so->current].recheck);
+		n++;
+	}
+	return n;
+}
+
+/* The place of the current record is marked by its position, so nothing is held. */
+void
+alexmarkpos(IndexScanDesc scan)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+
+	so->marked = so->started && so->next > 0 && so->current >= 0 && so->current < so->nranges;
+	if (so->marked)
+	{
+		so->mark_current = so->current;
+		copy_position(so, so->mark, record_at(so, so->next - 1));
+	}
+}
+
+/* The next record returned is the one after the marked one. */
+void
+alexrestrpos(IndexScanDesc scan)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+
+	if (!so->marked)
+	{
+		drop_batch(so);
+		so->started = false;
+		return;
+	}
+
+	/* a merge join goes back a little way: usually the mark is in the batch */
+	if (so->current == so->mark_current)
+		for (uint32 i = so->next; i > 0; i--)
+			if (alex_compare(record_at(so, i - 1), so->mark, so->index.words) == 0)
+			{
+				so->next = i;
+				return;
+			}
+	so->current = so->mark_current;
+	resume_at(so, so->mark, so->forward);
+}
+
+/*
+ * Not in recovery: replay removes index entries without a cleanup lock, so an index-only scan on a standby could trust
+ * the visibility map for a TID that has been reused. The planner asks at plan time, and a plan made in recovery stays
+ * a plain index scan after promotion.
+ */
+bool
+alexcanreturn(Relation rel, int column)
+{
+	return !RecoveryInProgress();
+}

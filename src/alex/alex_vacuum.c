@@ -1,0 +1,238 @@
+/*
+ * alex_vacuum.c - ambulkdelete and amvacuumcleanup.
+ *
+ * Leaves are visited in key order along their right links, each under a cleanup lock. Entries only ever move right (a
+ * split) or out of the root (whose block is locked once more at the end), so none is missed; and a scan that holds a pin
+ * on the leaf its entries came from holds vacuum up until it is done with them.
+ */
+#include "alex.h"
+
+#include "access/genam.h"
+#include "commands/progress.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/bufpage.h"
+#include "storage/indexfsm.h"
+#include "storage/lmgr.h"
+
+typedef struct VacuumState
+{
+	IndexVacuumInfo *info;
+	IndexBulkDeleteResult *stats;
+	IndexBulkDeleteCallback callback;
+	void	   *callback_state;
+	int			words;
+	BlockNumber live;			/* nodes in the tree */
+	bool	   *dead;			/* per record of the current leaf */
+	uint32		next;			/* cursor into it */
+} VacuumState;
+
+/* Asks the callback about a record. */
+static bool
+is_dead(VacuumState *v, const uint64 *record)
+{
+	ItemPointerData tid;
+
+	alex_tie_to_tid(record[v->words], &tid);
+	return v->callback(&tid, v->callback_state);
+}
+
+/* AlexFilter: only counts what it removes. */
+static bool
+remove_dead(const uint64 *record, void *state)
+{
+	return is_dead((VacuumState *) state, record);
+}
+
+/*
+ * Processes one leaf under a cleanup lock; returns its old right sibling. Empty leaves are deleted. The records are
+ * asked about twice where something died, so that leaves without dead ones, the common case, need no second array.
+ */
+static BlockNumber
+vacuum_leaf(VacuumState *v, const AlexIndex *index, Buffer buffer, uint64 *records)
+{
+	Relation	rel = v->info->index;
+	Page		page = BufferGetPage(buffer);
+	BlockNumber block = BufferGetBlockNumber(buffer);
+	BlockNumber next = alex_cheader(page)->right;
+	uint32		n = alex_decode(page, records);
+	uint32		dead = 0;
+	bool		empty;
+
+	/* every TID is reported, also when nothing dies: CREATE INDEX CONCURRENTLY collects them this way */
+	for (uint32 i = 0; i < n; i++)
+		dead += is_dead(v, records + (Size) i * (v->words + 1));
+	if (dead > 0)
+		alex_remove_records(rel, index, &buffer, remove_dead, v);
+	v->stats->tuples_removed += dead;
+	v->stats->num_index_tuples += n - dead;
+	v->live++;
+	block = BufferGetBlockNumber(buffer);
+	empty = alex_record_count(BufferGetPage(buffer)) == 0;
+	UnlockReleaseBuffer(buffer);
+
+	if (empty && alex_delete_page(rel, index, block))
+	{
+		v->stats->pages_newly_deleted++;
+		v->live--;
+	}
+	return next;
+}
+
+/* Counts the inner nodes by walking each level. */
+static void
+count_inner(VacuumState *v, const AlexIndex *index)
+{
+	Relation	rel = v->info->index;
+	uint64		start[ALEX_MAX_WORDS + 1] = {0};
+	Buffer		buffer = ReadBuffer(rel, ALEX_ROOT_BLOCK);
+	int			height;
+
+	alex_lock(rel, index, buffer, BUFFER_LOCK_SHARE);
+	height = alex_cheader(BufferGetPage(buffer))->level;
+	UnlockReleaseBuffer(buffer);
+
+	for (int level = 1; level <= height; level++)
+	{
+		BlockNumber next;
+
+		buffer = alex_descend(rel, index, start, level, BUFFER_LOCK_SHARE);
+		next = alex_cheader(BufferGetPage(buffer))->right;
+		UnlockReleaseBuffer(buffer);
+		v->live++;
+		while (next != InvalidBlockNumber)
+		{
+			CHECK_FOR_INTERRUPTS();
+			buffer = ReadBufferExtended(rel, MAIN_FORKNUM, next, RBM_NORMAL, v->info->strategy);
+			alex_lock(rel, index, buffer, BUFFER_LOCK_SHARE);
+			next = alex_cheader(BufferGetPage(buffer))->right;
+			UnlockReleaseBuffer(buffer);
+			v->live++;
+		}
+	}
+}
+
+/*
+ * The free space map is not crash-safe: pages that a crash made it forget, and those a crash left zeroed, are put back
+ * when the tree has fewer nodes than the file has pages.
+ */
+static void
+find_free_pages(VacuumState *v, const AlexIndex *index, BlockNumber nblocks)
+{
+	Relation	rel = v->info->index;
+
+	v->stats->pages_deleted = 0;
+	v->stats->pages_free = 0;
+	if (v->live + 1 >= nblocks)
+		return;
+	for (BlockNumber block = ALEX_ROOT_BLOCK + 1; block < nblocks; block++)
+	{
+		Buffer		buffer;
+		Page		page;
+		bool		free;
+
+		compat_vacuum_delay_point();
+		buffer = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, v->info->strategy);
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		page = BufferGetPage(buffer);
+		free = PageIsNew(page);
+		if (!free)
+		{
+			alex_check_page(rel, index, buffer);
+			free = (alex_cheader(page)->flags & ALEX_DELETED) != 0;
+		}
+		UnlockReleaseBuffer(buffer);
+		if (free)
+		{
+			RecordFreeIndexPage(rel, block);
+			v->stats->pages_deleted++;
+			v->stats->pages_free++;
+		}
+	}
+}
+
+IndexBulkDeleteResult *
+alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDeleteCallback callback, void *state)
+{
+	Relation	rel = info->index;
+	AlexIndex	index;
+	VacuumState v;
+	uint64	   *records;
+	uint64		start[ALEX_MAX_WORDS + 1] = {0};
+	Buffer		buffer;
+	BlockNumber next;
+
+	if (stats == NULL)
+		stats = palloc0(sizeof(IndexBulkDeleteResult));
+	alex_open(rel, &index);
+	memset(&v, 0, sizeof(v));
+	v.info = info;
+	v.stats = stats;
+	v.callback = callback;
+	v.callback_state = state;
+	v.words = index.words;
+	stats->estimated_count = false;
+	stats->num_index_tuples = 0;
+	records = palloc_extended(((Size) ALEX_MAX_RECORDS + BLCKSZ / 8) * (index.words + 1) * sizeof(uint64),
+							  MCXT_ALLOC_HUGE);
+
+	/* the leftmost leaf may be the root, or stop being a leaf before the cleanup lock is had: start over then */
+	for (;;)
+	{
+		Page		page;
+
+		buffer = alex_descend(rel, &index, start, 0, BUFFER_LOCK_SHARE);
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		LockBufferForCleanup(buffer);
+		page = BufferGetPage(buffer);
+		alex_check_page(rel, &index, buffer);
+		if (alex_covers(page, 0, start))
+			break;
+		UnlockReleaseBuffer(buffer);
+	}
+	for (;;)
+	{
+		next = vacuum_leaf(&v, &index, buffer, records);
+		if (next == InvalidBlockNumber)
+			break;
+		compat_vacuum_delay_point();
+		buffer = ReadBufferExtended(rel, MAIN_FORKNUM, next, RBM_NORMAL, info->strategy);
+		LockBufferForCleanup(buffer);
+		alex_check_page(rel, &index, buffer);
+		/* only vacuum deletes leaves, and only one vacuum runs: the link leads to a live leaf */
+		if (alex_cheader(BufferGetPage(buffer))->level != 0 ||
+			(alex_cheader(BufferGetPage(buffer))->flags & ALEX_DELETED))
+			alex_corrupt(rel, next, "A right link leads to a page that is not a leaf");
+	}
+	pfree(records);
+
+	/* a scan may still hold entries it read when the root was a leaf */
+	buffer = ReadBuffer(rel, ALEX_ROOT_BLOCK);
+	LockBufferForCleanup(buffer);
+	UnlockReleaseBuffer(buffer);
+
+	count_inner(&v, &index);
+	stats->num_pages = RelationGetNumberOfBlocks(rel);
+	find_free_pages(&v, &index, stats->num_pages);
+	return stats;
+}
+
+IndexBulkDeleteResult *
+alexvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
+{
+	if (info->analyze_only)
+		return stats;
+	if (stats == NULL)
+	{
+		/* nothing was deleted: the heap knows how many entries there are, near enough */
+		stats = palloc0(sizeof(IndexBulkDeleteResult));
+		stats->num_pages = RelationGetNumberOfBlocks(info->index);
+		stats->num_index_tuples = info->num_heap_tuples;
+		stats->estimated_count = true;
+		return stats;
+	}
+	IndexFreeSpaceMapVacuum(info->index);
+	if (!info->estimated_count && stats->num_index_tuples > info->num_heap_tuples)
+		stats->num_index_tuples = info->num_heap_tuples;
+	return stats;
+}

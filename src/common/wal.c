@@ -1,0 +1,99 @@
+/*
+ * wal.c - hand-made generic WAL records. The rules are in src/common/README.md.
+ *
+ * Nothing here allocates or throws: it runs in critical sections.
+ */
+#include "postgres.h"
+
+#include "access/generic_xlog.h"
+#include "access/rmgr.h"
+#include "access/xloginsert.h"
+#include "storage/bufpage.h"
+
+#include "wal.h"
+
+StaticAssertDecl(WAL_MAX_BLOCKS <= MAX_GENERIC_XLOG_PAGES, "generic redo would overrun its buffers");
+
+/* each fragment is two chunks of the record; core reserves 20 without being asked */
+StaticAssertDecl(WAL_MAX_BLOCKS * WAL_MAX_FRAGMENTS * 2 <= 24, "keep in step with the assertion in wal_finish");
+
+void
+wal_begin(WalRecord *record, Relation rel)
+{
+	record->needed = RelationNeedsWAL(rel);
+	record->nblocks = 0;
+}
+
+static WalBlock *
+wal_block(WalRecord *record, Buffer buffer)
+{
+	WalBlock   *block;
+
+	for (int i = 0; i < record->nblocks; i++)
+		if (record->blocks[i].buffer == buffer)
+			return &record->blocks[i];
+
+	Assert(record->nblocks < WAL_MAX_BLOCKS);
+	block = &record->blocks[record->nblocks++];
+	block->buffer = buffer;
+	block->image = false;
+	block->nfragments = 0;
+	MarkBufferDirty(buffer);
+	return block;
+}
+
+void
+wal_image(WalRecord *record, Buffer buffer)
+{
+	wal_block(record, buffer)->image = true;
+}
+
+void
+wal_fragment(WalRecord *record, Buffer buffer, const void *at, Size length)
+{
+	WalBlock   *block = wal_block(record, buffer);
+	WalFragment *fragment;
+
+	if (block->image)
+		return;
+	Assert(block->nfragments < WAL_MAX_FRAGMENTS);
+	fragment = &block->fragments[block->nfragments++];
+	fragment->offset = (uint16) ((const char *) at - (const char *) BufferGetPage(buffer));
+	fragment->length = (uint16) length;
+}
+
+void
+wal_finish(WalRecord *record)
+{
+	XLogRecPtr	lsn;
+	int			chunks PG_USED_FOR_ASSERTS_ONLY = 0;
+
+	if (!record->needed)
+		return;
+
+	XLogBeginInsert();
+	for (int i = 0; i < record->nblocks; i++)
+	{
+		WalBlock   *block = &record->blocks[i];
+		Page		page = BufferGetPage(block->buffer);
+
+		if (block->image)
+		{
+			XLogRegisterBuffer(i, block->buffer, REGBUF_FORCE_IMAGE | REGBUF_STANDARD);
+			continue;
+		}
+		XLogRegisterBuffer(i, block->buffer, REGBUF_STANDARD);
+		for (int f = 0; f < block->nfragments; f++)
+		{
+			WalFragment *fragment = &block->fragments[f];
+
+			XLogRegisterBufData(i, (char *) fragment, sizeof(WalFragment));
+			XLogRegisterBufData(i, (char *) page + fragment->offset, fragment->length);
+			chunks += 2;
+		}
+	}
+	Assert(chunks <= 20);
+	lsn = XLogInsert(RM_GENERIC_ID, 0);
+	for (int i = 0; i < record->nblocks; i++)
+		PageSetLSN(BufferGetPage(record->blocks[i].buffer), lsn);
+}
