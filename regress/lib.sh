@@ -114,18 +114,17 @@ need_packages() {
 # Debian creates and starts a cluster "main" with the first server package. We want the
 # programs only, so that is turned off, for this one installation.
 install_packages() {
-	local conf=/etc/postgresql-common/createcluster.d/omen_alex_setup.conf
-	local apt=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0)
-	local status=0
+	local conf=/etc/postgresql-common/createcluster.d/omen_alex_setup.conf server= status=0
 
-	if printf '%s\n' "$@" | grep -qx 'postgresql-[0-9]*'; then
+	if printf '%s\n' "$@" | grep -qx 'postgresql-[0-9]*'; then server=1; fi
+	if [ -n "$server" ]; then
 		as_root mkdir -p "${conf%/*}"
 		echo 'create_main_cluster = false' | as_root tee "$conf" >/dev/null
-		as_root "${apt[@]}" "$@" || status=$?
-		as_root rm -f "$conf"
-	else
-		as_root "${apt[@]}" "$@" || status=$?
 	fi
+	# Of all that apt and dpkg say: what shows that they work, and what may explain why they do not.
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" 2>&1 |
+		sed -n -e 's/^Setting up/   &/p' -e '/^[EW]: /p' -e '/rror/p' || status=$?
+	[ -z "$server" ] || as_root rm -f "$conf"
 	[ $status = 0 ] || die "apt-get could not install: $*"
 }
 
@@ -207,36 +206,42 @@ build_and_install() {
 	fi
 	grep -A 3 'warning:' "$WORK/log/build.log" || true
 
-	local installer=
-	if [ ! -w "$("$PG_CONFIG" --pkglibdir)" ] || [ ! -w "$("$PG_CONFIG" --sharedir)/extension" ]; then
-		can_be_root || die "no permission to install into $("$PG_CONFIG" --pkglibdir), and no sudo"
-		installer=as_root
-	fi
-	if ! $installer make -C "$SRC" install PG_CONFIG="$PG_CONFIG" WERROR="${WERROR-}" >"$WORK/log/install.log" 2>&1; then
+	if ! $INSTALLER make -C "$SRC" install PG_CONFIG="$PG_CONFIG" WERROR="${WERROR-}" >"$WORK/log/install.log" 2>&1; then
 		tail -n 40 "$WORK/log/install.log" >&2
 		return 1
 	fi
 	note "installed into $("$PG_CONFIG" --pkglibdir)"
 }
 
-# Sets BINDIR. A server in a directory closed to others (a developer's build in /root) is copied to where
-# the unprivileged user can run it; PRIVATE_SERVER=1 asks for such a copy, to leave the installation alone.
-# A server finds its files relative to itself, so copying works as long as they are all below one prefix.
+# Sets BINDIR. Where the extension may not be installed, where the unprivileged user cannot run the server (a
+# developer's build in /root), or with PRIVATE_SERVER=1, a copy of the server takes its place. A server
+# finds its files by their place relative to its own, so a copy works if that stays as it was.
 make_server_usable() {
 	BINDIR=$("$PG_CONFIG" --bindir)
-	if [ -n "${PRIVATE_SERVER-}" ] || ! as_user "$BINDIR/postgres" --version >/dev/null 2>&1; then
-		local prefix=${BINDIR%/bin}
-		case "$("$PG_CONFIG" --pkglibdir) $("$PG_CONFIG" --sharedir)" in
-			"$prefix/"*" $prefix/"*) ;;
-			*) die "the unprivileged user cannot run $BINDIR/postgres, and an installation spread over several directories cannot be copied" ;;
-		esac
-		note "using a private copy of $prefix"
-		cp -a "$prefix" "$WORK/pg"
-		give "$WORK/pg"
-		PG_CONFIG=$WORK/pg/bin/pg_config
-		BINDIR=$WORK/pg/bin
-		export LD_LIBRARY_PATH=$WORK/pg/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+	local lib share prefix=${BINDIR%/bin}
+	lib=$("$PG_CONFIG" --pkglibdir)
+	share=$("$PG_CONFIG" --sharedir)
+
+	INSTALLER=
+	if [ ! -w "$lib" ] || [ ! -w "$share/extension" ]; then
+		if can_be_root; then INSTALLER=as_root; else PRIVATE_SERVER=1; fi
 	fi
+	[ -n "${PRIVATE_SERVER-}" ] || ! as_user "$BINDIR/postgres" --version >/dev/null 2>&1 || return 0
+
+	note "using a private copy of the server in $prefix"
+	mkdir "$WORK/pg"
+	case "$lib $share" in
+		"$prefix/"*" $prefix/"*) set -- "$prefix" ;;
+		# Debian's, spread over /usr.
+		*) set -- "$BINDIR" "$lib" "$share" "$("$PG_CONFIG" --includedir-server)" ;;
+	esac
+	tar -C / -cf - "${@#/}" | tar -C "$WORK/pg" -xf -
+	give "$WORK/pg"
+	# Its own libpq, if the installation has one of its own.
+	export LD_LIBRARY_PATH=$WORK/pg$prefix/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+	BINDIR=$WORK/pg$BINDIR
+	PG_CONFIG=$BINDIR/pg_config
+	INSTALLER=
 }
 
 # ---- the throwaway server ----
