@@ -286,10 +286,19 @@ cut_datetimes(const AlexKeyInfo *info, Oid argtype, Datum arg, AlexCuts *cuts)
 		cut_around(cuts, alex_int32_image(DATEVAL_NOEND), alex_int32_image(DATEVAL_NOEND));
 	else
 	{
-		/* the days whose midnight is not before "first" and not after "last" */
-		int64		first_day = first / USECS_PER_DAY;
-		int64		last_day = last / USECS_PER_DAY;
+		int64		first_day;
+		int64		last_day;
 
+		/*
+		 * A day no timestamp represents is greater than every finite argument, even where its midnight is within
+		 * range in terms of UTC.
+		 */
+		first = Min(first, END_TIMESTAMP);
+		last = Min(last, END_TIMESTAMP - 1);
+
+		/* the days whose midnight is not before "first" and not after "last" */
+		first_day = first / USECS_PER_DAY;
+		last_day = last / USECS_PER_DAY;
 		if (first % USECS_PER_DAY > 0)
 			first_day++;
 		if (last % USECS_PER_DAY < 0)
