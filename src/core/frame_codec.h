@@ -127,6 +127,14 @@ class Column
 		return f.base + f.line().at(j) + residual(f, j);
 	}
 
+	/** Asks for the cache line of value i's residual. */
+	void prefetch(uint32_t i) const
+	{
+		Frame f = frame(i >> log2_);
+
+		__builtin_prefetch(page_ + std::min(data_ + f.offset() * 8 + ((i & ((1u << log2_) - 1)) * f.width() >> 3), limit_));
+	}
+
 	/** Reads values first .. first + n - 1 to out[0], out[stride], ... */
 	void read(uint32_t first, uint32_t n, uint64_t *out, int stride) const;
 

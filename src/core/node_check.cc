@@ -68,11 +68,17 @@ alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *sc
 	if (static_cast<uint64_t>(h.count) + node.delta_count() > ALEX_MAX_RECORDS)
 		return "record count is impossible";
 
-	for (int c = 0; c < columns; c++)
+	/* the base is exactly its columns, one after the other, and a column exactly its frames: truncation relies on it */
+	uint32_t expected = static_cast<uint32_t>(ALEX_FENCES_OFFSET + 2 * (words + 1) * sizeof(uint64_t));
+
+	for (int c = 0; c < columns && h.count > 0; c++)
 	{
 		Column column = node.column(c);
 		uint32_t frames = frame_count(h.count, column.log2());
+		uint32_t data = 0; /* words */
 
+		if (h.column_start[c] != expected)
+			return "columns are not consecutive";
 		for (uint32_t f = 0; f < frames; f++)
 		{
 			Frame frame = column.frame(f);
@@ -80,10 +86,16 @@ alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *sc
 
 			if (frame.stored_width() > 64)
 				return "frame has an impossible width";
-			if (column.data_start() + (frame.offset() + residual_words(n, frame.width())) * 8 > head->pd_lower)
-				return "frame data lies outside the base";
+			if (frame.offset() != data)
+				return "frame data is not consecutive";
+			data += residual_words(n, frame.width());
 		}
+		expected = column.data_start() + data * 8;
+		if (expected > head->pd_lower)
+			return "frame data lies outside the base";
 	}
+	if (expected != head->pd_lower)
+		return "base has a wrong size";
 
 	if (h.count > 0)
 	{

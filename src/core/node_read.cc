@@ -59,6 +59,11 @@ Node::search(const uint64_t *bound) const
 	};
 
 	uint32_t slot = predict(bound[m]);
+
+	/* the caller reads the tie next: fetch it while the keys are searched */
+	if (m != W)
+		column(W).prefetch(slot);
+
 	uint32_t low;  /* every record below it is before the bound */
 	uint32_t high; /* the record at it, and every later one, is not */
 	uint32_t step = 1;
