@@ -123,7 +123,7 @@ install_packages() {
 	fi
 	# Of all that apt and dpkg say: what shows that they work, and what may explain why they do not.
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" 2>&1 |
-		sed -n -e 's/^Setting up/   &/p' -e '/^[EW]: /p' -e '/rror/p' || status=$?
+		sed -n -e 's/^Setting up/   &/p' -e '/^[EW]: /p' -e '/[Ee]rror[: ]/p' || status=$?
 	[ -z "$server" ] || as_root rm -f "$conf"
 	[ $status = 0 ] || die "apt-get could not install: $*"
 }
@@ -132,6 +132,9 @@ install_packages() {
 
 WORK=
 KEEP_LOGS=
+# An interrupt can meet the shell while its output is redirected, so an EXIT trap starts with own_output.
+exec 8>&1 9>&2
+own_output() { exec >&8 2>&9; }
 trap end_work EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
@@ -156,9 +159,9 @@ give() { [ "$(id -u)" != 0 ] || chown -R "$RUN_UID:$RUN_GID" "$@"; }
 # as_user COMMAND...: as the unprivileged user, with a home and a temporary directory in $WORK.
 as_user() {
 	if [ "$(id -u)" = 0 ]; then
-		HOME=$WORK/home TMPDIR=$WORK setpriv --reuid "$RUN_UID" --regid "$RUN_GID" --clear-groups -- "$@"
+		HOME=$WORK/home TMPDIR=$WORK setpriv --reuid "$RUN_UID" --regid "$RUN_GID" --clear-groups -- "$@" 8>&- 9>&-
 	else
-		TMPDIR=$WORK "$@"
+		TMPDIR=$WORK "$@" 8>&- 9>&-
 	fi
 }
 
@@ -169,6 +172,7 @@ end_work() {
 	status=${1-$status}
 	trap - EXIT INT TERM HUP
 	set +e
+	own_output
 	[ -n "$WORK" ] || exit "$status"
 	cd /
 	# Every server below $WORK is ours: the one started here, and any that a test left behind. A pid file
