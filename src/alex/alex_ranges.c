@@ -589,6 +589,9 @@ intersect(AlexRange **ranges, int *capacity, int na, const AlexRange *b, int nb,
 
 /* ---- scan keys ---- */
 
+/* A scan key with none of these is "column <operator> argument". */
+#define PLAIN_KEY_MASK (SK_ISNULL | SK_SEARCHNULL | SK_SEARCHNOTNULL | SK_SEARCHARRAY)
+
 static inline Oid
 argument_type(const AlexKeyInfo *info, ScanKey key)
 {
@@ -718,6 +721,16 @@ alex_scan_ranges(const AlexKeyInfo *info, ScanKey keys, int nkeys, AlexRange **r
 	AlexRange	sure;			/* what certainly does, if range.recheck */
 	int			arrays = 0;
 	int			n;
+
+	/* The probe of a join: nothing to combine. */
+	if (nkeys == 1 && (keys[0].sk_flags & PLAIN_KEY_MASK) == 0)
+	{
+		reserve(ranges, capacity, 1, mcxt);
+		range_of_argument(info, keys[0].sk_strategy, argument_type(info, &keys[0]), keys[0].sk_argument, &(*ranges)[0],
+						  NULL);
+		if (!(*ranges)[0].recheck)
+			return range_is_empty(&(*ranges)[0], words) ? 0 : 1;
+	}
 
 	/* All plain keys together allow one range. */
 	range_of_everything(info, &range);
