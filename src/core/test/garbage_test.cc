@@ -1,0 +1,125 @@
+/*
+ * garbage_test.cc - damaged pages: the checks of the fuzz target on random and mutated pages, without libFuzzer.
+ *
+ * ALEX_TEST_SCALE multiplies the number of pages.
+ */
+#include <gtest/gtest.h>
+
+#include "node_checks.h"
+
+using namespace alex_test;
+
+namespace
+{
+
+const uint64_t scale = env_number("ALEX_TEST_SCALE", 1);
+const uint64_t seed = env_number("ALEX_TEST_SEED", 1);
+
+uint32_t
+any_page_size(Rng &rng)
+{
+	static const uint32_t sizes[] = {1024, 1024, 1024, 1024, 1024, 1024, 8192, 32768};
+
+	return sizes[below(rng, 8)];
+}
+
+int
+any_words(Rng &rng)
+{
+	return 1 << below(rng, 3);
+}
+
+TEST(Garbage, RandomBytes)
+{
+	Rng rng(seed);
+	uint64_t nodes = 0;
+
+	for (uint64_t i = 0; i < 20000 * scale; i++)
+	{
+		Page page(any_page_size(rng));
+
+		for (uint32_t j = 0; j < page.size(); j += 8)
+		{
+			const uint64_t word = rng();
+
+			std::memcpy(page.bytes() + j, &word, 8);
+		}
+		nodes += exercise(page, any_words(rng), rng);
+	}
+	EXPECT_EQ(nodes, 0U) << "random bytes are no node";
+}
+
+TEST(Garbage, DisguisedBytes)
+{
+	Rng rng(seed + 1);
+	uint64_t nodes = 0;
+
+	for (uint64_t i = 0; i < 2500 * scale; i++)
+	{
+		Page page(any_page_size(rng));
+		const int words = any_words(rng);
+
+		for (uint32_t j = 0; j < page.size(); j += 8)
+		{
+			const uint64_t word = rng() & (i % 2 == 0 ? UINT64_MAX : rng() & rng());
+
+			std::memcpy(page.bytes() + j, &word, 8);
+		}
+		/* few records, or the directories do not fit and the page is refused */
+		page.node().count = static_cast<uint32_t>(rng() >> below(rng, 60));
+		disguise(page, words);
+		nodes += exercise(page, words, rng);
+	}
+	EXPECT_GT(nodes, 100U * scale) << "the disguise should work";
+}
+
+TEST(Garbage, MutatedPages)
+{
+	Rng rng(seed + 2);
+	uint64_t nodes = 0;
+
+	for (uint64_t i = 0; i < 200 * scale; i++)
+	{
+		const int words = any_words(rng);
+		const uint32_t page_size = any_page_size(rng);
+		const Page sound = sound_page(rng(), words, page_size);
+
+		ASSERT_TRUE(exercise(sound, words, rng, true));
+		for (int j = 0; j < (page_size == 1024 ? 150 : 15); j++)
+		{
+			Page page = sound;
+
+			for (uint64_t changes = 1 + below(rng, 4); changes > 0; changes--)
+			{
+				const uint64_t end = below(rng, 2) == 0 ? ALEX_FENCES_OFFSET : page_size;
+				uint8_t &byte = page.bytes()[below(rng, end)];
+
+				byte = static_cast<uint8_t>(below(rng, 2) == 0 ? rng() : byte ^ 1 << below(rng, 8));
+			}
+			nodes += exercise(page, words, rng);
+		}
+	}
+	EXPECT_GT(nodes, 1000U * scale);
+}
+
+/* Directories that overlap each other, each within the base: copies of them one after the other need more than a page. */
+TEST(Garbage, OverlappingDirectories)
+{
+	const Shape shape{4, 1, 1024};
+	const uint64_t zeros[position_max] = {};
+	const uint64_t high[position_max] = {1, 1, 1, 1, 1};
+	Page page(shape.page_size);
+	Page part(shape.page_size);
+	Rng rng(seed + 3);
+
+	alex_node_init(page.data(), shape.page_size, 4, 1, zeros, nullptr, ALEX_NO_BLOCK, ALEX_NO_BLOCK);
+	page.node().count = 2500;
+	page.head().pd_lower = page.head().pd_upper;
+	for (uint8_t &log2 : page.node().frame_log2)
+		log2 = 6;
+	ASSERT_STREQ(alex_node_problem(page.data(), 4, 1024), nullptr);
+	alex_node_truncate(part.data(), page.data(), high);
+	exercise(page, 4, rng);
+}
+
+} // namespace

@@ -1,0 +1,182 @@
+/*
+ * node_checks.h - everything a caller may do with a page that passed alex_node_problem(), sound or not.
+ *
+ * The core promises that damaged pages give wrong records at worst. These functions call it with arrays of exactly the
+ * promised size, so that a sanitizer sees what goes beyond them; the fuzz target and a unit test share them.
+ */
+#ifndef ALEX_TEST_NODE_CHECKS_H
+#define ALEX_TEST_NODE_CHECKS_H
+
+#include "test_util.h"
+
+namespace alex_test
+{
+
+/* Broken promises end the process: libFuzzer has no other way to hear of them. */
+inline void
+require(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	std::fprintf(stderr, "broken promise: %s\n", what);
+	std::abort();
+}
+
+/* A sound page of any kind, always the same for a seed. */
+inline Page
+sound_page(uint64_t seed, int words, uint32_t page_size)
+{
+	Rng rng(mix(seed + 1));
+	const Shape shape{words, static_cast<int>(below(rng, 2)), page_size};
+	const std::vector<DataSet> sets = all_sets(words);
+	const DataSet &set = sets[below(rng, sets.size())];
+	const Tids tids = all_tids[below(rng, 5)];
+	const size_t n = 2 + below(rng, page_size / 6);
+	const unsigned delta_share = static_cast<unsigned>(below(rng, 4) * below(rng, 20));
+
+	return full_node(shape, sorted_records(set, shape, n, tids, rng), delta_share, rng).page;
+}
+
+/* Writes what makes a page an alex node at first sight, so that arbitrary bytes get further. */
+inline void
+disguise(Page &page, int words)
+{
+	AlexPageHead &head = page.head();
+	AlexNodeHeader &node = page.node();
+
+	head.pd_special = static_cast<uint16_t>(page.size() - ALEX_SPECIAL_SIZE);
+	head.pd_pagesize_version = static_cast<uint16_t>(page.size() | 4);
+	node.magic = ALEX_NODE_MAGIC;
+	node.version = ALEX_FORMAT_VERSION;
+	node.words = static_cast<uint8_t>(words);
+	node.level %= 4;
+	node.count %= ALEX_MAX_RECORDS + 1;
+	node.model_word = static_cast<uint8_t>(node.model_word % (words + 1));
+	node.model_shift %= 64;
+	node.model_fraction %= 64;
+	node.radix |= 1;
+	for (uint8_t &log2 : node.frame_log2)
+		log2 = 6 + log2 % 11;
+
+	const uint32_t start = ALEX_FENCES_OFFSET + 16U * (words + 1);
+	const uint32_t record_bytes = static_cast<uint32_t>(page.stride()) * 8;
+	const uint32_t room = head.pd_special - start;
+
+	head.pd_upper = static_cast<uint16_t>(head.pd_special - head.pd_upper % (room / record_bytes + 1) * record_bytes);
+	head.pd_lower = static_cast<uint16_t>(start + head.pd_lower % (head.pd_upper - start + 1U));
+	for (int c = 0; c < page.stride(); c++)
+	{
+		/* as many frames as fit */
+		const uint32_t base = head.pd_lower - start;
+		const auto directory = [&] { return ((node.count - 1) / (1U << node.frame_log2[c]) + 1) * 16; };
+
+		while (node.count > 0 && directory() > base && node.frame_log2[c] < 16)
+			node.frame_log2[c]++;
+		const uint32_t bytes = node.count > 0 ? directory() : 0;
+		if (bytes <= base)
+			node.column_start[c] = static_cast<uint16_t>(start + node.column_start[c] % (base - bytes + 1));
+	}
+}
+
+/*
+ * Returns false if the page is no node; otherwise does everything with it. "pristine": the core made it, so it has to
+ * be sound.
+ */
+inline bool
+exercise(const Page &page, int words, Rng &rng, bool pristine = false)
+{
+	const uint32_t page_size = page.size();
+
+	if (alex_node_problem(page.data(), words, page_size) != nullptr)
+	{
+		/* the complete check may be called on anything */
+		uint64_t *scratch = scratch_of(ALEX_MAX_RECORD_WORDS, page_size);
+
+		require(alex_node_validate(page.data(), words, page_size, scratch) != nullptr, "validate accepts a non-node");
+		return false;
+	}
+
+	const int level = page.node().level;
+	const Shape shape{words, level, page_size};
+	const int stride = shape.stride();
+	const uint32_t n = page.node().count;
+	const uint32_t delta = alex_delta_count(page.data());
+	uint64_t record[ALEX_MAX_RECORD_WORDS] = {};
+	uint64_t *decoded = scratch_of(stride, page_size);
+
+	require(n <= ALEX_MAX_RECORDS && delta <= page_size / (8U * stride), "counts are bounded");
+	const char *problem = alex_node_validate(page.data(), words, page_size, decoded);
+	require(!pristine || problem == nullptr, "validate accepts what the core made");
+	require(alex_decode(page.data(), decoded) == n + delta, "decode returns every record");
+
+	Records records(stride);
+	for (uint32_t i = 0; i < n + delta; i += 1 + (n + delta) / 64)
+		records.add(decoded + static_cast<size_t>(i) * stride);
+
+	for (int i = 0; i < 6; i++)
+	{
+		uint64_t low[position_max];
+		uint64_t high[position_max];
+
+		interesting_position(records, words, rng, low);
+		interesting_position(records, words, rng, high);
+		const uint32_t at = alex_lower_bound(page.data(), low);
+		require(at <= n, "lower_bound is at most count");
+		require(alex_predict(page.data(), low) < std::max(n, 1U), "predictions are slots");
+		if (n > 0)
+		{
+			const auto first = static_cast<uint32_t>(below(rng, n));
+			const auto m = static_cast<uint32_t>(below(rng, std::min(n - first, 200U) + 1));
+			Words range(static_cast<size_t>(m) * stride);
+
+			alex_read(page.data(), std::min(at, n - 1), record);
+			alex_read(page.data(), i == 0 ? n - 1 : first, record);
+			alex_read_range(page.data(), first, m, range.get());
+		}
+		if (level > 0)
+		{
+			uint64_t separator[position_max];
+
+			alex_find_child(page.data(), low, separator);
+			alex_find_child(page.data(), high, nullptr);
+		}
+
+		const auto max = static_cast<uint32_t>(i < 2 ? n + delta : 1 + below(rng, 100));
+		Words out(static_cast<size_t>(max + delta) * stride);
+		bool more = false;
+		const uint32_t got = alex_collect(page.data(), low, i % 3 == 0 ? nullptr : high, i % 2 == 0, max, out.get(), &more);
+		require(got <= max, "collect returns at most max");
+
+		Page part(page_size);
+		alex_node_truncate(part.data(), page.data(), high);
+		if (pristine && alex_fence_side(page.data(), high) == 0 && alex_compare(alex_low_fence(page.data()), high, words) < 0)
+		{
+			part.node().right = 77;
+			Words scratch(shape.scratch_words());
+			require(alex_node_validate(part.data(), words, page_size, scratch.get()) == nullptr, "truncated node is sound");
+		}
+	}
+
+	/* what a writer would go on to do with the records it decoded */
+	Page copy = page;
+	uint16_t offset = 0;
+	uint16_t length = 0;
+	const uint32_t some = std::min(n + delta, 1000U);
+
+	if (alex_delta_has_room(copy.data(), UINT32_MAX))
+		alex_delta_append(copy.data(), record, &offset, &length);
+	if (below(rng, 4) == 0)
+	{
+		const uint32_t capacity = alex_node_capacity(words, page_size);
+
+		alex_node_store(copy.data(), decoded, n + delta, 0);
+		require(alex_fit(decoded, some, words, level, capacity, below(rng, 2) == 0, 0) <= some, "fit is at most n");
+		require(some == 0 || alex_choose_split(decoded, some, words, level, capacity, below(rng, 2) == 0) < some,
+				"a split leaves something on the right");
+	}
+	return true;
+}
+
+} // namespace alex_test
+
+#endif

@@ -1,0 +1,201 @@
+/*
+ * node_test.cc - changing a node: the delta, and truncation for splits in several steps.
+ */
+#include <gtest/gtest.h>
+
+#include "test_util.h"
+
+using namespace alex_test;
+
+namespace
+{
+
+class NodeChange : public ::testing::TestWithParam<Shape>
+{
+};
+
+/* What replay does with the bytes a caller logs for an append. */
+void
+replay_append(Page &page, const Page &after, uint16_t offset, uint16_t length)
+{
+	std::memcpy(page.bytes() + offset, static_cast<const char *>(after.data()) + offset, length);
+	page.head().pd_upper = after.head().pd_upper;
+}
+
+TEST_P(NodeChange, AppendUntilFull)
+{
+	const Shape shape = GetParam();
+	const uint32_t record_bytes = static_cast<uint32_t>(shape.stride()) * 8;
+	std::vector<uint64_t> scratch(shape.scratch_words());
+
+	for (const DataSet &set : sets_of(shape))
+	{
+		SCOPED_TRACE(set.name);
+		Rng rng(1);
+		const Records records = sorted_records(set, shape, shape.page_size / 8, Tids::varying, rng);
+		const auto n = static_cast<uint32_t>(records.size());
+		const uint32_t half = 1 + static_cast<uint32_t>(below(rng, n / 2));
+		Records expected(shape.stride());
+		std::vector<uint32_t> fresh;
+		Page page = empty_node(shape, records, 0, n);
+
+		/* a random half in the base, if it fits; the other half arrives in random order */
+		Records base(shape.stride());
+		for (uint32_t i = 0; i < n; i++)
+			if (i == 0 || (base.size() < half && below(rng, 2) == 0))
+				base.add(records[i]);
+			else
+				fresh.push_back(i);
+		if (!alex_node_store(page.data(), base.data(), static_cast<uint32_t>(base.size()), 3 * record_bytes))
+		{
+			base = base.slice(0, 1);
+			ASSERT_TRUE(alex_node_store(page.data(), base.data(), 1, 3 * record_bytes));
+		}
+		page.scribble_hole(rng);
+		expected = base;
+		std::shuffle(fresh.begin(), fresh.end(), rng);
+
+		uint32_t count = 0;
+		for (const uint32_t i : fresh)
+		{
+			const bool room = page.free_bytes() >= record_bytes;
+			uint16_t offset = 0;
+			uint16_t length = 0;
+
+			ASSERT_EQ(alex_delta_has_room(page.data(), UINT32_MAX), room);
+			ASSERT_FALSE(alex_delta_has_room(page.data(), count));
+			ASSERT_EQ(alex_delta_has_room(page.data(), count + 1), room);
+			if (!room)
+				break;
+
+			Page before = page;
+			alex_delta_append(page.data(), records[i], &offset, &length);
+			ASSERT_EQ(page.head().pd_upper, before.head().pd_upper - record_bytes);
+			ASSERT_GE(offset, page.head().pd_upper);
+			ASSERT_LE(offset + length, page.head().pd_special);
+			replay_append(before, page, offset, length);
+			ASSERT_EQ(before, page) << "append changes bytes it does not tell";
+			ASSERT_EQ(alex_delta_count(page.data()), ++count);
+			ASSERT_EQ(alex_record_count(page.data()), count + base.size());
+			ASSERT_STREQ(alex_node_problem(page.data(), shape.words, shape.page_size), nullptr);
+
+			expected.insert(expected.lower_bound(records[i], shape.words), records[i]);
+			if (count < 10 || count % 128 == 0)
+			{
+				ASSERT_EQ(alex_decode(page.data(), scratch.data()), expected.size());
+				ASSERT_TRUE(expected.equals(scratch.data(), expected.size()));
+				ASSERT_STREQ(alex_node_validate(page.data(), shape.words, shape.page_size, scratch.data()), nullptr);
+			}
+		}
+		ASSERT_GT(count, 0U);
+		ASSERT_EQ(alex_decode(page.data(), scratch.data()), expected.size());
+		ASSERT_TRUE(expected.equals(scratch.data(), expected.size()));
+
+		/* storing what decodes ends the delta and changes nothing else */
+		const auto all = static_cast<uint32_t>(expected.size());
+		if (alex_node_store(page.data(), expected.data(), all, 0))
+		{
+			ASSERT_EQ(alex_delta_count(page.data()), 0U);
+			ASSERT_EQ(alex_decode(page.data(), scratch.data()), all);
+			ASSERT_TRUE(expected.equals(scratch.data(), all));
+			ASSERT_STREQ(alex_node_validate(page.data(), shape.words, shape.page_size, scratch.data()), nullptr);
+		}
+	}
+}
+
+void
+expect_truncated(const Shape &shape, const Node &node, const uint64_t *high, uint64_t *scratch, Rng &rng)
+{
+	const size_t keep = node.records.lower_bound(high, shape.words);
+	Page page(shape.page_size);
+
+	for (uint32_t i = 0; i < shape.page_size; i++)
+		page.bytes()[i] = static_cast<uint8_t>(i * 7);
+	alex_node_truncate(page.data(), node.page.data(), high);
+
+	ASSERT_STREQ(alex_node_problem(page.data(), shape.words, shape.page_size), nullptr);
+	ASSERT_LE(page.head().pd_lower, node.page.head().pd_lower);
+	ASSERT_GE(page.head().pd_upper, node.page.head().pd_upper);
+	ASSERT_EQ(page.node().level, shape.level);
+	ASSERT_EQ(page.node().left, node.page.node().left);
+	ASSERT_EQ(alex_compare(alex_low_fence(page.data()), alex_low_fence(node.page.data()), shape.words), 0);
+	ASSERT_EQ(alex_compare(alex_high_fence(page.data()), high, shape.words), 0);
+
+	page.node().right = 77;
+	page.scribble_hole(rng);
+	ASSERT_EQ(alex_record_count(page.data()), keep);
+	ASSERT_EQ(alex_decode(page.data(), scratch), keep);
+	ASSERT_TRUE(node.records.slice(0, keep).equals(scratch, keep));
+	ASSERT_STREQ(alex_node_validate(page.data(), shape.words, shape.page_size, scratch), nullptr);
+
+	/* the model of the longer node still leads to the right places */
+	for (int i = 0; i < 10 && keep > 0; i++)
+	{
+		const size_t at = below(rng, keep);
+		uint64_t record[ALEX_MAX_RECORD_WORDS];
+		bool more;
+
+		ASSERT_EQ(alex_lower_bound(page.data(), node.records[at]),
+				  alex_lower_bound(node.page.data(), node.records[at]));
+		Words out(static_cast<size_t>(1 + alex_delta_count(page.data())) * shape.stride());
+		ASSERT_EQ(alex_collect(page.data(), node.records[at], nullptr, false, 1, out.get(), &more), 1U);
+		ASSERT_TRUE(std::equal(out.get(), out.get() + shape.stride(), node.records[at]));
+		ASSERT_EQ(more, at + 1 < keep);
+		if (page.node().count > 0)
+			alex_read(page.data(), page.node().count - 1, record);
+	}
+}
+
+TEST_P(NodeChange, TruncateEverywhere)
+{
+	const Shape shape = GetParam();
+	std::vector<uint64_t> scratch(shape.scratch_words());
+
+	for (const DataSet &set : sets_of(shape))
+	{
+		const Tids tids = tids_of(set, shape)[0];
+		Rng rng(2);
+		const Records records = sorted_records(set, shape, shape.page_size / 4, tids, rng);
+
+		for (const unsigned delta_share : {0U, 7U})
+		{
+			SCOPED_TRACE(std::string(set.name) + " " + tids_name(tids) + ", delta 1/" + std::to_string(delta_share));
+			const Node node = full_node(shape, records, delta_share, rng);
+			/* every position of the small nodes, some of them and some frame borders of the large */
+			const size_t step = shape.page_size == 1024 ? 1 : 1 + node.records.size() / 16;
+
+			for (size_t i = 1; i < node.records.size(); i++)
+				if (i % step == 0 || (i % 64 <= 1 && below(rng, 16) == 0) || i + 1 == node.records.size())
+				{
+					SCOPED_TRACE(i);
+					uint64_t high[position_max];
+
+					std::copy_n(node.records[i], shape.words + 1, high);
+					ASSERT_NO_FATAL_FAILURE(expect_truncated(shape, node, high, scratch.data(), rng));
+					alex_make_separator(node.records[i - 1], node.records[i], shape.words, high);
+					ASSERT_NO_FATAL_FAILURE(expect_truncated(shape, node, high, scratch.data(), rng));
+				}
+		}
+	}
+}
+
+TEST_P(NodeChange, TruncateToNothing)
+{
+	const Shape shape = GetParam();
+	std::vector<uint64_t> scratch(shape.scratch_words());
+	const uint64_t zeros[position_max] = {};
+	uint64_t high[position_max] = {1, 1, 1, 1, 1};
+	Rng rng(3);
+	const Records records = sorted_records(datasets()[0], shape, 50, Tids::fixed, rng);
+	Page page(shape.page_size);
+
+	alex_node_init(page.data(), shape.page_size, shape.words, shape.level, zeros, nullptr, ALEX_NO_BLOCK, ALEX_NO_BLOCK);
+	ASSERT_TRUE(alex_node_store(page.data(), records.data(), 10, 0));
+	const Node node{page, records.slice(0, 10)};
+	expect_truncated(shape, node, high, scratch.data(), rng);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, NodeChange, ::testing::ValuesIn(all_shapes()),
+						 [](const auto &shape) { return shape_name(shape.param); });
+
+} // namespace
