@@ -38,7 +38,7 @@ RETURNS pg_catalog.void
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'alex_check';
 COMMENT ON FUNCTION alex_check(pg_catalog.regclass, pg_catalog.bool) IS
-	'verify every invariant of an alex index, and on request that every table row is in it; raises an error on corruption';
+	'verify every invariant of an alex index, and on request that every table row is in it; raises an error on corruption. Blocks writes to the table meanwhile';
 REVOKE ALL ON FUNCTION alex_check(pg_catalog.regclass, pg_catalog.bool) FROM PUBLIC;
 
 CREATE FUNCTION alex_stats(index pg_catalog.regclass,
@@ -58,7 +58,7 @@ RETURNS pg_catalog.record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'alex_stats';
 COMMENT ON FUNCTION alex_stats(pg_catalog.regclass) IS
-	'shape, size and model quality of an alex index; reads all of it';
+	'shape, size and model quality of an alex index; reads all of it. fill: shares of the room there is; model_error: mean distance, in records, of a leaf record from where its model expects it';
 REVOKE ALL ON FUNCTION alex_stats(pg_catalog.regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION alex_stats(pg_catalog.regclass) TO pg_stat_scan_tables;
 
@@ -78,7 +78,7 @@ RETURNS pg_catalog.record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'alex_page';
 COMMENT ON FUNCTION alex_page(pg_catalog.regclass, pg_catalog.int8) IS
-	'header, fences and counts of one page of an alex index';
+	'header, fences and counts of one page of an alex index; detail says what is wrong with it, if anything';
 REVOKE ALL ON FUNCTION alex_page(pg_catalog.regclass, pg_catalog.int8) FROM PUBLIC;
 
 /*

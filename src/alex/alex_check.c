@@ -144,7 +144,8 @@ check_separators(CheckState *state, BlockNumber block)
 		uint64		child = state->scratch[(Size) i * stride + words + 1];
 
 		if (!link_possible(state, block, (BlockNumber) child))
-			corrupt(state, block, "A separator leads to block " UINT64_FORMAT " of %u", child, state->nblocks);
+			corrupt(state, block, "A separator leads to block %u, where no child can be; the index has %u blocks",
+					(BlockNumber) child, state->nblocks);
 	}
 }
 
@@ -171,9 +172,11 @@ check_node(CheckState *state, BlockNumber block)
 	if (block == ALEX_ROOT_BLOCK && (node->left != ALEX_NO_BLOCK || node->right != ALEX_NO_BLOCK))
 		corrupt(state, block, "The root has a sibling");
 	if (node->left != ALEX_NO_BLOCK && !link_possible(state, block, node->left))
-		corrupt(state, block, "The left link leads to block %u of %u", node->left, state->nblocks);
+		corrupt(state, block, "The left link leads to block %u, where no sibling can be; the index has %u blocks",
+				node->left, state->nblocks);
 	if (node->right != ALEX_NO_BLOCK && !link_possible(state, block, node->right))
-		corrupt(state, block, "The right link leads to block %u of %u", node->right, state->nblocks);
+		corrupt(state, block, "The right link leads to block %u, where no sibling can be; the index has %u blocks",
+				node->right, state->nblocks);
 	if ((node->flags & ALEX_INCOMPLETE_SPLIT) && node->right == ALEX_NO_BLOCK)
 		corrupt(state, block, "The node has an unfinished split but no right sibling");
 
