@@ -201,12 +201,7 @@ zone_offsets(TimestampTz when, int64 *least, int64 *greatest)
 			continue;
 		}
 		last = false;
-		if (boundary <= end)
-		{
-			min_offset = Min(min_offset, after);
-			max_offset = Max(max_offset, after);
-		}
-		t = boundary + 1;
+		t = boundary + 1;		/* what is in force after the transition comes next */
 	}
 
 	if (min_offset < -MAX_ZONE_DAYS * SECS_PER_DAY || max_offset > MAX_ZONE_DAYS * SECS_PER_DAY)
