@@ -204,7 +204,7 @@ build_and_install() {
 	tar -C "$TOP" --exclude=./.git --exclude=./build --exclude=./results --exclude=./tmp_check \
 		--exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude=build.stamp -cf - . | tar -C "$SRC" -xf -
 	give "$SRC"
-	if ! as_user make -C "$SRC" -j"$JOBS" PG_CONFIG="$PG_CONFIG" WERROR="${WERROR-}" >"$WORK/log/build.log" 2>&1; then
+	if ! as_user make -s -C "$SRC" -j"$JOBS" PG_CONFIG="$PG_CONFIG" WERROR="${WERROR-}" >"$WORK/log/build.log" 2>&1; then
 		tail -n 40 "$WORK/log/build.log" >&2
 		return 1
 	fi
