@@ -62,7 +62,7 @@ extern void alex_open(Relation rel, AlexIndex *index);
  * 7 % of space: an entry of 9 bytes needs less slack than one of 20.
  */
 #define ALEX_DEFAULT_FILLFACTOR 97
-#define ALEX_MIN_FILLFACTOR 50
+#define ALEX_MIN_FILLFACTOR 10
 
 /*
  * A merge must leave at least this free, or the node splits: otherwise merges come every few inserts when a node is
