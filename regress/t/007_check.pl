@@ -327,7 +327,7 @@ $node->safe_psql('postgres', q{
 	UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'plain_invalid'::regclass;
 	CREATE INDEX plain_unbuilt ON plain USING alex (k);
 	UPDATE pg_index SET indisvalid = false, indisready = false WHERE indexrelid = 'plain_unbuilt'::regclass;
-	CREATE ROLE nobody LOGIN;
+	CREATE ROLE stranger LOGIN;
 	CREATE ROLE watcher LOGIN;
 	GRANT pg_stat_scan_tables TO watcher;
 });
@@ -364,7 +364,7 @@ is($node->safe_psql('postgres', q{SELECT height, leaf_pages, entries, bytes_per_
 
 for my $call ("alex_check('template')", "alex_page('template', 1)", "alex_stats('template')")
 {
-	($status, $out, $err) = $node->psql('postgres', "SELECT $call", extra_params => [ '-U', 'nobody' ]);
+	($status, $out, $err) = $node->psql('postgres', "SELECT $call", extra_params => [ '-U', 'stranger' ]);
 	like($err, qr/permission denied/, "$call is not for everybody");
 }
 is($node->safe_psql('postgres', "SELECT height FROM alex_stats('template')", extra_params => [ '-U', 'watcher' ]), '3', 'alex_stats is for pg_stat_scan_tables');
