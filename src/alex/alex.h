@@ -24,6 +24,7 @@
 
 #define ALEX_META_BLOCK 0
 #define ALEX_ROOT_BLOCK 1		/* the root never moves: a root split moves its content down */
+#define ALEX_FIRST_LEAF_BLOCK 2 /* of an empty index: the root is never a leaf, so entries never leave a leaf downwards */
 
 #define ALEX_META_MAGIC 0x584C4130	/* "0ALX" */
 #define ALEX_BYTE_ORDER 0x0102030405060708
@@ -77,7 +78,8 @@ extern void alex_open(Relation rel, AlexIndex *index);
 /* ---- alex_page.c: buffers, descent ---- */
 
 extern void alex_init_meta(Page page, const AlexIndex *index);
-extern void alex_init_root(Page page, const AlexIndex *index);
+/* The root (of level 1, with one child) or the first leaf of an empty index. */
+extern void alex_init_node(Page page, const AlexIndex *index, BlockNumber block);
 
 /* Raises ERRCODE_INDEX_CORRUPTED unless the locked page is a sound node or a deleted one. */
 extern void alex_check_page(Relation rel, const AlexIndex *index, Buffer buffer);

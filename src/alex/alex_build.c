@@ -187,8 +187,8 @@ flush_level(BuildState *build, int l, bool last)
 		uint32		n = alex_fit(level->pending, level->npending, build->index.words, l, build->room, false,
 								 level->guess);
 
-		if (n == level->npending && !last && n < ALEX_MAX_RECORDS)
-			return;				/* more would fit */
+		if (n == level->npending && !last)
+			return;				/* more may fit */
 		finish_node(build, l, n, n < level->npending ? level->pending + (Size) n * stride : NULL);
 		if (!last && level->npending < level->guess + level->guess / 2)
 			return;
@@ -222,8 +222,8 @@ add_to_level(BuildState *build, int l, const uint64 *record)
 }
 
 /*
- * Ends the levels from the leaves up. The level whose records fit a single node, with no node of its own written
- * before, is the root's.
+ * Ends the levels from the leaves up. The level above the leaves whose records fit a single node, with no node of its
+ * own written before, is the root's.
  */
 static void
 finish_levels(BuildState *build)
@@ -231,14 +231,24 @@ finish_levels(BuildState *build)
 	int			words = build->index.words;
 
 	if (build->nlevels == 0)
-		return;					/* nothing to index: the root is an empty leaf already */
+	{
+		/* nothing to index */
+		for (BlockNumber block = ALEX_ROOT_BLOCK; block <= ALEX_FIRST_LEAF_BLOCK; block++)
+		{
+			char	   *image = palloc(BLCKSZ);
+
+			alex_init_node((Page) image, &build->index, block);
+			write_image(build, block == ALEX_ROOT_BLOCK ? block : extend(build), image);
+			pfree(image);
+		}
+		return;
+	}
 	for (int l = 0; l < build->nlevels; l++)
 	{
 		BuildLevel *level = &build->levels[l];
 
-		if (level->image == NULL &&
-			(level->npending == 0 ||
-			 alex_fit(level->pending, level->npending, words, l, build->room, false, level->npending) == level->npending))
+		if (l > 0 && level->image == NULL &&
+			(alex_fit(level->pending, level->npending, words, l, build->room, false, level->npending) == level->npending))
 		{
 			uint64		low[ALEX_MAX_WORDS + 1] = {0};
 			char	   *image = palloc(BLCKSZ);
@@ -358,14 +368,12 @@ alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SCAN);
 	build.heap_tuples = table_index_build_scan(heap, rel, info, true, true, build_callback, &build, NULL);
 
-	/* metapage and root come first; both are written before anything can fail half way */
-	for (int i = 0; i < 2; i++)
-		extend(&build);
+	/* metapage and root have the first two blocks; the root is written last */
+	extend(&build);
+	extend(&build);
 	image = palloc0(BLCKSZ);
 	alex_init_meta((Page) image, &build.index);
 	write_image(&build, ALEX_META_BLOCK, image);
-	alex_init_root((Page) image, &build.index);
-	write_image(&build, ALEX_ROOT_BLOCK, image);
 	result->index_tuples = (double) write_index(&build);
 	finish_levels(&build);
 
@@ -390,20 +398,24 @@ alexbuildempty(Relation rel)
 	memset(&index, 0, sizeof(index));
 	alex_key_info(rel, &index.key);
 	index.words = index.key.words;
-	for (BlockNumber block = ALEX_META_BLOCK; block <= ALEX_ROOT_BLOCK; block++)
+	for (BlockNumber block = ALEX_META_BLOCK; block <= ALEX_FIRST_LEAF_BLOCK; block++)
 	{
 		Buffer		buffer = ReadBufferExtended(rel, INIT_FORKNUM, P_NEW, RBM_NORMAL, NULL);
+		char	   *image = palloc0(BLCKSZ);
 
 		Assert(BufferGetBlockNumber(buffer) == block);
+		if (block == ALEX_META_BLOCK)
+			alex_init_meta((Page) image, &index);
+		else
+			alex_init_node((Page) image, &index, block);
+
 		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 		START_CRIT_SECTION();
-		if (block == ALEX_META_BLOCK)
-			alex_init_meta(BufferGetPage(buffer), &index);
-		else
-			alex_init_root(BufferGetPage(buffer), &index);
+		alex_install(buffer, image);
 		MarkBufferDirty(buffer);
 		log_newpage_buffer(buffer, true);
 		END_CRIT_SECTION();
 		UnlockReleaseBuffer(buffer);
+		pfree(image);
 	}
 }

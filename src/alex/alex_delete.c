@@ -180,8 +180,6 @@ alex_delete_page(Relation rel, const AlexIndex *index, BlockNumber block)
 	bool		siblings;
 	bool		done = false;
 
-	if (block == ALEX_ROOT_BLOCK)
-		return false;
 	memset(&d, 0, sizeof(d));
 	siblings = lock_siblings(rel, index, block, &d);
 	if (siblings && prepare_parent(rel, index, &d))

@@ -13,6 +13,7 @@
 #include "catalog/index.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/predicate.h"
 #include "utils/snapmgr.h"
 
 /* Equal entries looked at in one go: in a unique index they are versions of one row. */
@@ -87,6 +88,9 @@ check_entry(Relation rel, Relation heap, ItemPointer tid, ItemPointer other, Ind
 	probe = *tid;
 	if (!table_index_fetch_tuple_check(heap, &probe, SnapshotSelf, NULL))
 		return true;
+
+	/* a serialization failure, if there is one, is the better error: it tells the client to retry */
+	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
 	unique_violation(rel, heap, values, isnull);
 	return true;
 }
@@ -161,18 +165,14 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 	record[index.words] = alex_key_image(&index.key, values[0], isnull[0], record) | alex_tid_bits(tid);
 
 	/* NULLs are distinct unless the index was told otherwise */
-	if (isnull[0] && !rel->rd_index->indnullsnotdistinct)
+	if (check == UNIQUE_CHECK_NO || (isnull[0] && !rel->rd_index->indnullsnotdistinct))
 	{
-		if (check == UNIQUE_CHECK_EXISTING)
-			return true;
-		check = UNIQUE_CHECK_NO;
-	}
-
-	if (check == UNIQUE_CHECK_NO)
-	{
-		buffer = alex_descend(rel, &index, record, 0, BUFFER_LOCK_EXCLUSIVE);
-		alex_add_record(rel, &index, buffer, record, InvalidBuffer);
-		return false;
+		if (check != UNIQUE_CHECK_EXISTING)
+		{
+			buffer = alex_descend(rel, &index, record, 0, BUFFER_LOCK_EXCLUSIVE);
+			alex_add_record(rel, &index, buffer, record, InvalidBuffer);
+		}
+		return check != UNIQUE_CHECK_NO;	/* no conflict possible */
 	}
 
 	alex_key_equal_range(&index.key, record, &equal);

@@ -24,9 +24,10 @@ StaticAssertDecl(ALEX_NO_BLOCK == InvalidBlockNumber, "the core's missing link i
 
 /*
  * A descent meets the wrong page (and steps right or starts again) only when the tree changes under it, so a handful
- * of times is already rare. This many mean links that lead in circles.
+ * of times is already rare. This many restarts mean links that lead in circles.
  */
-#define ALEX_MAX_DETOURS 10000
+#define ALEX_MAX_STEPS 64
+#define ALEX_MAX_RESTARTS 1000
 
 void
 alex_corrupt(Relation rel, BlockNumber block, const char *what)
@@ -60,11 +61,18 @@ alex_init_meta(Page page, const AlexIndex *index)
 }
 
 void
-alex_init_root(Page page, const AlexIndex *index)
+alex_init_node(Page page, const AlexIndex *index, BlockNumber block)
 {
-	uint64		low[ALEX_MAX_WORDS + 1] = {0};
+	uint64		low[ALEX_MAX_RECORD_WORDS] = {0};
 
-	alex_node_init(page, BLCKSZ, index->words, 0, low, NULL, InvalidBlockNumber, InvalidBlockNumber);
+	alex_node_init(page, BLCKSZ, index->words, block == ALEX_ROOT_BLOCK ? 1 : 0, low, NULL, InvalidBlockNumber,
+				   InvalidBlockNumber);
+	if (block == ALEX_ROOT_BLOCK)
+	{
+		low[index->words + 1] = ALEX_FIRST_LEAF_BLOCK;
+		if (!alex_node_store(page, low, 1, 0))
+			elog(ERROR, "root of an empty alex index does not fit its page");
+	}
 }
 
 static void
@@ -201,13 +209,14 @@ alex_new_buffer(Relation rel, const AlexIndex *index)
 Buffer
 alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int level, int access)
 {
-	for (int detours = 0; detours < ALEX_MAX_DETOURS; detours++)
+	for (int restarts = 0; restarts < ALEX_MAX_RESTARTS; restarts++)
 	{
 		Buffer		buffer = ReadBuffer(rel, ALEX_ROOT_BLOCK);
 		int			expected = -1;	/* level the parent promises; the root may have any */
+		int			steps = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		while (detours < ALEX_MAX_DETOURS)
+		for (;;)
 		{
 			Page		page = BufferGetPage(buffer);
 			int			mode = expected == level ? access : BUFFER_LOCK_SHARE;
@@ -231,6 +240,8 @@ alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int l
 				LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 				continue;
 			}
+			if (side > 0 && ++steps > ALEX_MAX_STEPS)
+				break;			/* a recycled page far to the left: the root knows a shorter way */
 			if (side > 0)
 			{
 				/* the page has split since its parent was read */
@@ -238,7 +249,6 @@ alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int l
 					alex_finish_split(rel, index, buffer);
 				expected = node->level;
 				next = node->right;
-				detours++;
 			}
 			else
 			{
@@ -250,10 +260,7 @@ alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int l
 			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 			buffer = ReleaseAndReadBuffer(buffer, rel, next);
 		}
-		/* here with a lock unless the detours ran out */
-		if (detours < ALEX_MAX_DETOURS)
-			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-		ReleaseBuffer(buffer);
+		UnlockReleaseBuffer(buffer);
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INDEX_CORRUPTED),

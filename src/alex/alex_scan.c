@@ -64,6 +64,7 @@ typedef struct AlexScan
 
 	/* marked place */
 	bool		marked;
+	bool		at_mark;		/* the mark was restored and nothing returned since */
 	int			mark_current;
 	uint64		mark[ALEX_MAX_WORDS + 1];
 
@@ -131,6 +132,7 @@ alexrescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int no
 	so->started = false;
 	so->prepared = false;
 	so->marked = false;
+	so->at_mark = false;
 	so->needs_tuple = scan->xs_want_itup;
 	if (keys && scan->numberOfKeys > 0)
 		memmove(scan->keyData, keys, scan->numberOfKeys * sizeof(ScanKeyData));
@@ -323,17 +325,20 @@ advance(IndexScanDesc scan, bool forward)
 	}
 	else if (so->forward != forward)
 	{
-		if (so->current >= 0 && so->current < so->nranges && so->next > 0)
+		if (so->at_mark)
+			resume_at(so, so->mark, forward);
+		else if (so->current >= 0 && so->current < so->nranges && so->next > 0)
 			resume_at(so, record_at(so, so->next - 1), forward);
 		else
 		{
-			/* off one end (or at a restored mark's end): turn back into the nearest range */
+			/* off one end: turn back into the nearest range */
 			drop_batch(so);
 			so->forward = forward;
 			enter_range(so, forward ? so->current + 1 : so->current - 1);
 		}
 	}
 
+	so->at_mark = false;
 	for (;;)
 	{
 		if (so->next < so->nrecords)
@@ -421,6 +426,8 @@ alexmarkpos(IndexScanDesc scan)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
 
+	if (so->at_mark)
+		return;
 	so->marked = so->started && so->next > 0 && so->current >= 0 && so->current < so->nranges;
 	if (so->marked)
 	{
@@ -452,6 +459,7 @@ alexrestrpos(IndexScanDesc scan)
 			}
 	so->current = so->mark_current;
 	resume_at(so, so->mark, so->forward);
+	so->at_mark = true;
 }
 
 /*

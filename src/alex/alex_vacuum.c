@@ -1,9 +1,9 @@
 /*
  * alex_vacuum.c - ambulkdelete and amvacuumcleanup.
  *
- * Leaves are visited in key order along their right links, each under a cleanup lock. Entries only ever move right (a
- * split) or out of the root (whose block is locked once more at the end), so none is missed; and a scan that holds a pin
- * on the leaf its entries came from holds vacuum up until it is done with them.
+ * Leaves are visited in key order along their right links, each under a cleanup lock. Entries only ever move right, by a
+ * split, so none is missed; and a scan that holds a pin on the leaf its entries came from holds vacuum up until it is
+ * done with them.
  */
 #include "alex.h"
 
@@ -176,20 +176,11 @@ alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDel
 	records = palloc_extended(((Size) ALEX_MAX_RECORDS + BLCKSZ / 8) * (index.words + 1) * sizeof(uint64),
 							  MCXT_ALLOC_HUGE);
 
-	/* the leftmost leaf may be the root, or stop being a leaf before the cleanup lock is had: start over then */
-	for (;;)
-	{
-		Page		page;
-
-		buffer = alex_descend(rel, &index, start, 0, BUFFER_LOCK_SHARE);
-		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-		LockBufferForCleanup(buffer);
-		page = BufferGetPage(buffer);
-		alex_check_page(rel, &index, buffer);
-		if (alex_covers(page, 0, start))
-			break;
-		UnlockReleaseBuffer(buffer);
-	}
+	/* only vacuum deletes leaves, so the leftmost one stays what it is while the lock is exchanged */
+	buffer = alex_descend(rel, &index, start, 0, BUFFER_LOCK_SHARE);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	LockBufferForCleanup(buffer);
+	alex_check_page(rel, &index, buffer);
 	for (;;)
 	{
 		next = vacuum_leaf(&v, &index, buffer, records);
@@ -206,13 +197,14 @@ alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDel
 	}
 	pfree(records);
 
-	/* a scan may still hold entries it read when the root was a leaf */
-	buffer = ReadBuffer(rel, ALEX_ROOT_BLOCK);
-	LockBufferForCleanup(buffer);
-	UnlockReleaseBuffer(buffer);
-
 	count_inner(&v, &index);
+
+	/* with the extension lock: a page just added is zeroed, but not free, until its creator has locked it */
+	if (!RELATION_IS_LOCAL(rel))
+		LockRelationForExtension(rel, ExclusiveLock);
 	stats->num_pages = RelationGetNumberOfBlocks(rel);
+	if (!RELATION_IS_LOCAL(rel))
+		UnlockRelationForExtension(rel, ExclusiveLock);
 	find_free_pages(&v, &index, stats->num_pages);
 	return stats;
 }
