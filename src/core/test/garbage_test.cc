@@ -34,7 +34,7 @@ TEST(Garbage, RandomBytes)
 	Rng rng(seed);
 	uint64_t nodes = 0;
 
-	for (uint64_t i = 0; i < 20000 * scale; i++)
+	for (uint64_t i = 0; i < 5000 * scale; i++)
 	{
 		Page page(any_page_size(rng));
 
@@ -54,7 +54,7 @@ TEST(Garbage, DisguisedBytes)
 	Rng rng(seed + 1);
 	uint64_t nodes = 0;
 
-	for (uint64_t i = 0; i < 2500 * scale; i++)
+	for (uint64_t i = 0; i < 2000 * scale; i++)
 	{
 		Page page(any_page_size(rng));
 		const int words = any_words(rng);

@@ -209,12 +209,15 @@ tids_of(const DataSet &set, const Shape &shape)
 	return {all_tids[turn % 5], all_tids[(turn + 2) % 5]};
 }
 
-/* Room for all records of a node. Kept: allocating it takes longer than most checks. */
+/*
+ * Room for all records of a node. Kept: allocating it takes longer than most checks. "use" tells arrays apart that are
+ * needed at the same time.
+ */
 inline uint64_t *
-scratch_of(int stride, uint32_t page_size)
+scratch_of(int stride, uint32_t page_size, int use = 0)
 {
-	static std::vector<std::vector<uint64_t>> kept(static_cast<size_t>(ALEX_MAX_RECORD_WORDS + 1) * 64);
-	std::vector<uint64_t> &scratch = kept[stride * 64 + page_size / 1024];
+	static std::vector<std::vector<uint64_t>> kept(static_cast<size_t>(ALEX_MAX_RECORD_WORDS + 1) * 128);
+	std::vector<uint64_t> &scratch = kept[stride * 128 + use * 64 + page_size / 1024];
 
 	if (scratch.empty())
 		scratch = std::vector<uint64_t>(static_cast<size_t>(ALEX_MAX_RECORDS + page_size / 8) * stride);

@@ -1,0 +1,258 @@
+/*
+ * validate_test.cc - every kind of damage is reported, and nothing that the core makes is.
+ */
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "../frame_codec.h"
+#include "node_checks.h"
+
+using namespace alex_test;
+
+namespace
+{
+
+class Validate : public ::testing::TestWithParam<Shape>
+{
+protected:
+	/* A node in the middle of its level, with base and delta. */
+	void
+	SetUp() override
+	{
+		Rng rng(1);
+		const Shape shape = GetParam();
+		const Records records = sorted_records(datasets()[0], shape, shape.page_size / 4, Tids::varying, rng);
+		Page node = full_node(shape, records, 6, rng).page;
+
+		ASSERT_NE(node.node().right, ALEX_NO_BLOCK);
+		ASSERT_GT(node.node().count, 2U);
+		ASSERT_GT(alex_delta_count(node.data()), 1U);
+		sound = std::make_unique<Page>(node);
+		ASSERT_STREQ(problem(*sound), nullptr);
+		ASSERT_STREQ(validate(*sound), nullptr);
+	}
+
+	const char *
+	problem(const Page &page) const
+	{
+		return alex_node_problem(page.data(), GetParam().words, GetParam().page_size);
+	}
+
+	const char *
+	validate(const Page &page) const
+	{
+		return alex_node_validate(page.data(), GetParam().words, GetParam().page_size,
+								  scratch_of(ALEX_MAX_RECORD_WORDS, GetParam().page_size));
+	}
+
+	/* Damage that the cheap check has to see, as the offsets that others rely on are wrong. */
+	void
+	expect_problem(const char *what, const std::function<void(Page &)> &damage) const
+	{
+		Page page = *sound;
+
+		damage(page);
+		EXPECT_NE(problem(page), nullptr) << what;
+		EXPECT_NE(validate(page), nullptr) << what;
+	}
+
+	/* Damage that only shows in the records. */
+	void
+	expect_invalid(const char *what, const std::function<void(Page &)> &damage) const
+	{
+		Page page = *sound;
+		Rng rng(2);
+
+		damage(page);
+		EXPECT_NE(validate(page), nullptr) << what;
+		exercise(page, GetParam().words, rng);
+	}
+
+	uint64_t *
+	delta(Page &page, uint32_t i) const
+	{
+		return reinterpret_cast<uint64_t *>(page.bytes() + page.head().pd_upper) + static_cast<size_t>(i) * page.stride();
+	}
+
+	/* Frame f of a column. */
+	alex::Frame
+	frame(const Page &page, int column, uint32_t f) const
+	{
+		alex::Frame frame;
+
+		std::memcpy(&frame, static_cast<const char *>(page.data()) + page.node().column_start[column] + f * sizeof(frame),
+					sizeof(frame));
+		return frame;
+	}
+
+	void
+	set_frame(Page &page, int column, uint32_t f, const alex::Frame &frame) const
+	{
+		std::memcpy(page.bytes() + page.node().column_start[column] + f * sizeof(frame), &frame, sizeof(frame));
+	}
+
+	std::unique_ptr<Page> sound;
+};
+
+TEST_P(Validate, PageHead)
+{
+	const auto page_size = static_cast<uint16_t>(GetParam().page_size);
+
+	expect_problem("all zeroes", [](Page &p) { std::memset(p.data(), 0, p.size()); });
+	expect_problem("all ones", [](Page &p) { std::memset(p.data(), 0xFF, p.size()); });
+	expect_problem("magic", [](Page &p) { p.node().magic ^= 1; });
+	expect_problem("newer version", [](Page &p) { p.node().version++; });
+	expect_problem("no words", [](Page &p) { p.node().words = 0; });
+	expect_problem("too many words", [](Page &p) { p.node().words = 5; });
+	expect_problem("other words", [](Page &p) { p.node().words ^= 3; });
+	expect_problem("level", [](Page &p) { p.node().level = 255; });
+	expect_problem("page size", [=](Page &p) { p.head().pd_pagesize_version = static_cast<uint16_t>(page_size / 2 | 4); });
+	expect_problem("pd_special before the special area", [](Page &p) { p.head().pd_special -= 8; });
+	expect_problem("pd_special beyond the page", [](Page &p) { p.head().pd_special = UINT16_MAX; });
+	expect_problem("pd_upper zero", [](Page &p) { p.head().pd_upper = 0; });
+	expect_problem("pd_upper beyond pd_special", [](Page &p) { p.head().pd_upper = static_cast<uint16_t>(p.head().pd_special + 16); });
+	expect_problem("pd_upper inside a record", [](Page &p) { p.head().pd_upper += 8; });
+	expect_problem("pd_upper unaligned", [](Page &p) { p.head().pd_upper += 1; });
+	expect_problem("pd_lower inside the header", [](Page &p) { p.head().pd_lower = ALEX_FENCES_OFFSET; });
+	expect_problem("pd_lower zero", [](Page &p) { p.head().pd_lower = 0; });
+	expect_problem("pd_lower beyond pd_upper", [](Page &p) { p.head().pd_lower = static_cast<uint16_t>(p.head().pd_upper + 8); });
+}
+
+TEST_P(Validate, NodeHeader)
+{
+	const int columns = GetParam().stride();
+
+	expect_problem("count too large", [](Page &p) { p.node().count = ALEX_MAX_RECORDS + 1; });
+	expect_problem("count of all ones", [](Page &p) { p.node().count = UINT32_MAX; });
+	expect_problem("model word", [](Page &p) { p.node().model_word = static_cast<uint8_t>(p.node().words + 1); });
+	expect_problem("model shift", [](Page &p) { p.node().model_shift = 64; });
+	if (GetParam().level == 0)
+		expect_problem("radix", [](Page &p) { p.node().radix = 0; });
+	for (int c = 0; c < columns; c++)
+	{
+		SCOPED_TRACE(c);
+		expect_problem("frames too short", [=](Page &p) { p.node().frame_log2[c] = 0; });
+		expect_problem("frames too long", [=](Page &p) { p.node().frame_log2[c] = 64; });
+		expect_problem("column before the base", [=](Page &p) { p.node().column_start[c] = ALEX_HEADER_OFFSET; });
+		expect_problem("column in the hole", [=](Page &p) { p.node().column_start[c] = static_cast<uint16_t>(p.head().pd_lower - 8); });
+		expect_problem("column beyond the page", [=](Page &p) { p.node().column_start[c] = UINT16_MAX; });
+		expect_invalid("column starts elsewhere", [=](Page &p) { p.node().column_start[c] += 8; });
+	}
+	expect_invalid("half of the records", [](Page &p) { p.node().count -= p.node().count / 2; });
+	expect_invalid("the base is longer than its columns", [](Page &p) {
+		p.head().pd_upper = p.head().pd_special;
+		p.head().pd_lower += 8;
+	});
+	expect_invalid("the last column is cut", [](Page &p) { p.head().pd_lower -= 8; });
+	expect_invalid("model word behind one that varies", [](Page &p) { p.node().model_word = p.node().words; });
+}
+
+TEST_P(Validate, Fences)
+{
+	const int words = GetParam().words;
+
+	expect_invalid("fences swapped", [=](Page &p) {
+		std::swap_ranges(alex_low_fence(p.data()), alex_low_fence(p.data()) + words + 1, alex_high_fence(p.data()));
+	});
+	expect_invalid("fences equal", [=](Page &p) {
+		std::copy_n(alex_low_fence(p.data()), words + 1, alex_high_fence(p.data()));
+	});
+	expect_invalid("first record before the low fence", [=](Page &p) { step_position(alex_low_fence(p.data()), words, true); });
+	expect_invalid("last record beyond the high fence", [=](Page &p) {
+		std::vector<uint64_t> records(static_cast<size_t>(alex_record_count(p.data())) * p.stride());
+
+		alex_decode(p.data(), records.data());
+		std::copy_n(records.end() - p.stride(), words + 1, alex_high_fence(p.data()));
+	});
+}
+
+TEST_P(Validate, Delta)
+{
+	const int words = GetParam().words;
+
+	expect_invalid("delta record before the low fence", [=, this](Page &p) {
+		std::copy_n(alex_low_fence(p.data()), words + 1, delta(p, 0));
+		step_position(delta(p, 0), words, false);
+	});
+	expect_invalid("delta record at the high fence", [=, this](Page &p) {
+		std::copy_n(alex_high_fence(p.data()), words + 1, delta(p, 1));
+	});
+	expect_invalid("delta record twice", [=, this](Page &p) { std::copy_n(delta(p, 0), words + 1, delta(p, 1)); });
+	expect_invalid("delta record also in the base", [=, this](Page &p) {
+		uint64_t record[ALEX_MAX_RECORD_WORDS];
+
+		alex_read(p.data(), p.node().count / 2, record);
+		std::copy_n(record, words + 1, delta(p, 1));
+	});
+	if (GetParam().level > 0)
+	{
+		expect_invalid("child that is no block", [=, this](Page &p) { delta(p, 0)[words + 1] = ALEX_NO_BLOCK; });
+		expect_invalid("child beyond 32 bits", [=, this](Page &p) { delta(p, 0)[words + 1] |= UINT64_C(1) << 40; });
+	}
+	else
+	{
+		expect_invalid("heap offset zero", [=, this](Page &p) { delta(p, 0)[words] &= ~UINT64_C(0xFFFF); });
+		expect_invalid("bits above ext", [=, this](Page &p) { delta(p, 0)[words] |= UINT64_C(1) << 60; });
+	}
+}
+
+TEST_P(Validate, Frames)
+{
+	for (int c = 0; c < GetParam().stride(); c++)
+	{
+		SCOPED_TRACE(c);
+		expect_invalid("width above 64", [=, this](Page &p) {
+			const alex::Frame f = frame(p, c, 0);
+			set_frame(p, c, 0, alex::Frame::make(f.base, f.line(), 65, f.offset()));
+		});
+		expect_invalid("width of all ones", [=, this](Page &p) {
+			const alex::Frame f = frame(p, c, 0);
+			set_frame(p, c, 0, alex::Frame::make(f.base, f.line(), 127, f.offset()));
+		});
+		expect_invalid("another width", [=, this](Page &p) {
+			const alex::Frame f = frame(p, c, 0);
+			set_frame(p, c, 0, alex::Frame::make(f.base, f.line(), f.width() ^ 32, f.offset()));
+		});
+		expect_invalid("data elsewhere", [=, this](Page &p) {
+			const alex::Frame f = frame(p, c, 0);
+			set_frame(p, c, 0, alex::Frame::make(f.base, f.line(), f.width(), f.offset() + 1));
+		});
+		expect_invalid("data beyond the page", [=, this](Page &p) {
+			const alex::Frame f = frame(p, c, 0);
+			set_frame(p, c, 0, alex::Frame::make(f.base, f.line(), f.width(), 4095));
+		});
+	}
+	/* the varying word of uniform keys: another base or line leaves the order or the fences */
+	const int c = sound->node().model_word;
+	expect_invalid("another base", [=, this](Page &p) {
+		alex::Frame f = frame(p, c, 0);
+		f.base ^= UINT64_C(1) << 63;
+		set_frame(p, c, 0, f);
+	});
+	expect_invalid("falling line", [=, this](Page &p) {
+		const alex::Frame f = frame(p, c, 0);
+		alex::Line line = f.line();
+		line.negative = !line.negative;
+		line.mantissa |= UINT64_C(1) << 36;
+		set_frame(p, c, 0, alex::Frame::make(f.base, line, f.width(), f.offset()));
+	});
+}
+
+TEST_P(Validate, SoundPagesOfAllSets)
+{
+	const Shape shape = GetParam();
+
+	for (uint64_t i = 0; i < 30; i++)
+	{
+		const Page page = sound_page(i, shape.words, shape.page_size);
+
+		ASSERT_STREQ(problem(page), nullptr) << i;
+		ASSERT_STREQ(validate(page), nullptr) << i;
+	}
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Validate, ::testing::ValuesIn(all_shapes()),
+						 [](const auto &shape) { return shape_name(shape.param); });
+
+} // namespace
