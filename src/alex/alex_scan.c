@@ -19,7 +19,10 @@
 #include "miscadmin.h"
 #include "nodes/tidbitmap.h"
 #include "pgstat.h"
+#include "storage/buf_internals.h"
 #include "utils/memutils.h"
+
+#include "alex_route.h"
 
 #if PG_VERSION_NUM >= 180000
 #include "access/genam.h"
@@ -28,6 +31,9 @@
 #define FIRST_BATCH 4
 #define BATCH_GROWTH 8
 #define LAST_BATCH 2048
+
+/* Probes by one scan after which it keeps a private copy of the inner nodes: not worth it for fewer. */
+#define ROUTE_AFTER 16
 
 /* An index tuple of the widest key (uuid), with room to align it. */
 #define TUPLE_SPACE 48
@@ -50,6 +56,10 @@ typedef struct AlexScan
 	int			current;		/* range, -1 before the first, nranges behind the last */
 	uint64		low[ALEX_MAX_WORDS + 1];	/* what is left of the range, beyond the batch */
 	uint64		high[ALEX_MAX_WORDS + 1];
+
+	/* repeated probes */
+	uint32		probes;
+	AlexRoute  *route;
 
 	/* the batch */
 	uint64	   *records;
@@ -144,6 +154,8 @@ alexendscan(IndexScanDesc scan)
 	AlexScan   *so = (AlexScan *) scan->opaque;
 
 	drop_pin(so);
+	if (so->route)
+		alex_route_end(so->route);
 	pfree(so->records);
 	pfree(so->ranges);
 	pfree(so);
@@ -188,7 +200,58 @@ previous_position(const AlexScan *so, const uint64 *position, uint64 *previous)
 			break;
 }
 
-/* The leaf that covers the position, pinned and share-locked: the hinted block if it does, else by descent. */
+/* The same by the route; InvalidBuffer if that is not up to date. */
+static Buffer
+find_leaf_by_route(IndexScanDesc scan, const uint64 *position)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+	Relation	rel = scan->indexRelation;
+	AlexRouteLeaf *leaf;
+	double		fraction;
+	Buffer		buffer;
+	bool		local = RelationUsesLocalBuffers(rel);
+
+	if (so->route == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(so->context);
+
+		so->route = alex_route_begin(&so->index);
+		MemoryContextSwitchTo(old);
+	}
+	leaf = alex_route_find(so->route, rel, &so->index, position, &fraction);
+	if (leaf == NULL)
+		return InvalidBuffer;
+
+	/* all the cache misses at once: the descriptor and the lines of the page that the lookup will touch */
+	if (BufferIsValid(leaf->buffer) && !local)
+	{
+		__builtin_prefetch(GetBufferDescriptor(leaf->buffer - 1), 1);
+		alex_prefetch(BufferGetBlock(leaf->buffer), &leaf->layout, fraction);
+	}
+	if (BufferIsValid(leaf->buffer) &&
+		ReadRecentBuffer(compat_locator(rel), MAIN_FORKNUM, leaf->block, leaf->buffer))
+		buffer = leaf->buffer;
+	else
+	{
+		buffer = ReadBuffer(rel, leaf->block);
+		leaf->buffer = buffer;
+		leaf->layout.key_start = 0;
+	}
+	alex_lock(rel, &so->index, buffer, BUFFER_LOCK_SHARE);
+	if (!alex_covers(BufferGetPage(buffer), 0, position))
+	{
+		UnlockReleaseBuffer(buffer);
+		alex_route_forget(so->route);
+		return InvalidBuffer;
+	}
+	if (leaf->layout.key_start == 0)
+		alex_layout(BufferGetPage(buffer), &leaf->layout);
+	return buffer;
+}
+
+/*
+ * The leaf that covers the position, pinned and share-locked: the hinted block if it does, else by route or descent.
+ */
 static Buffer
 find_leaf(IndexScanDesc scan, const uint64 *position)
 {
@@ -204,6 +267,14 @@ find_leaf(IndexScanDesc scan, const uint64 *position)
 			return buffer;
 		UnlockReleaseBuffer(buffer);
 	}
+	if (so->probes > ROUTE_AFTER)
+	{
+		buffer = find_leaf_by_route(scan, position);
+		if (BufferIsValid(buffer))
+			return buffer;
+	}
+	else
+		so->probes++;
 	return alex_descend(rel, &so->index, position, 0, BUFFER_LOCK_SHARE);
 }
 

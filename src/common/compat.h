@@ -47,6 +47,13 @@
 #include "storage/lmgr.h"
 #endif
 
+/* The relation's file, for ReadRecentBuffer. */
+#if PG_VERSION_NUM >= 160000
+#define compat_locator(rel) ((rel)->rd_locator)
+#else
+#define compat_locator(rel) ((rel)->rd_node)
+#endif
+
 /* Appends one zeroed block to the main fork; returns it pinned and exclusively locked. */
 static inline Buffer
 compat_extend_relation(Relation rel)

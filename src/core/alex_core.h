@@ -151,6 +151,26 @@ uint32_t alex_collect(const void *page, const uint64_t *low, const uint64_t *hig
  */
 uint32_t alex_decode(const void *page, uint64_t *out);
 
+/*
+ * Where a leaf keeps what a lookup touches, small enough to remember per leaf. Only ever a hint.
+ */
+typedef struct AlexLayout
+{
+	uint16_t key_start; /* residuals of the first varying word: byte offset and length */
+	uint16_t key_bytes;
+	uint16_t tie_start; /* the same of the tie */
+	uint16_t tie_bytes;
+} AlexLayout;
+
+/* Describes a node. */
+void alex_layout(const void *page, AlexLayout *layout);
+
+/*
+ * Asks the memory for the lines that a lookup of a key will touch that lies at "fraction" (0 .. 1) of the node's range. The
+ * page may be anything: nothing is read.
+ */
+void alex_prefetch(const void *page, const AlexLayout *layout, double fraction);
+
 /* ---- writing; "page" is the caller's private image or an exclusively locked page ---- */
 
 /* Formats an empty node: page header, special area, header, fences (high may be NULL: infinite). */

@@ -319,3 +319,39 @@ alex_decode(const void *page, uint64_t *out)
 	alex::merge_records(out, node.count(), delta, d, node.stride(), node.words());
 	return node.count() + d;
 }
+
+extern "C" void
+alex_layout(const void *page, AlexLayout *layout)
+{
+	Node node(page);
+	int w = node.words();
+	int m = node.header().model_word;
+
+	layout->key_start = static_cast<uint16_t>(node.column(m).data_start());
+	layout->tie_start = static_cast<uint16_t>(node.column(w).data_start());
+	/* a column ends where the next one's directory begins; the last one at pd_lower */
+	uint16_t lower = static_cast<const AlexPageHead *>(page)->pd_lower;
+	uint16_t key_end = m < w ? node.header().column_start[m + 1] : lower;
+
+	layout->key_bytes = static_cast<uint16_t>(key_end - layout->key_start);
+	layout->tie_bytes = static_cast<uint16_t>(lower - layout->tie_start);
+}
+
+extern "C" void
+alex_prefetch(const void *page, const AlexLayout *layout, double fraction)
+{
+	const char *p = static_cast<const char *>(page);
+
+	__builtin_prefetch(p);
+	__builtin_prefetch(p + 64);
+	__builtin_prefetch(p + 128);
+	if (layout->key_start == 0)
+		return; /* nothing known yet */
+
+	const char *key = p + layout->key_start + static_cast<uint32_t>(fraction * layout->key_bytes);
+
+	__builtin_prefetch(key);
+	__builtin_prefetch(key + 64);
+	__builtin_prefetch(p + layout->tie_start - sizeof(alex::Frame));
+	__builtin_prefetch(p + layout->tie_start + static_cast<uint32_t>(fraction * layout->tie_bytes));
+}
