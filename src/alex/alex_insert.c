@@ -33,8 +33,11 @@ step_right(Relation rel, const AlexIndex *index, Buffer buffer, int access)
 static void
 unique_violation(Relation rel, Relation heap, Datum *values, bool *isnull)
 {
-	char	   *key = BuildIndexValueDescription(rel, values, isnull);
+	char	   *key;
 
+	/* a serialization failure, if there is one, is the better error: it tells the client to retry */
+	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
+	key = BuildIndexValueDescription(rel, values, isnull);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("duplicate key value violates unique constraint \"%s\"", RelationGetRelationName(rel)),
@@ -49,12 +52,12 @@ typedef struct Conflict
 	uint32		speculative_token;
 	bool		unique;			/* with UNIQUE_CHECK_PARTIAL: no possible conflict */
 	bool		found;			/* the entry itself was met */
+	bool		violation;		/* another live row has the key */
 } Conflict;
 
 /* Looks at one equal entry; returns true if the check is over. */
 static bool
-check_entry(Relation rel, Relation heap, ItemPointer tid, ItemPointer other, IndexUniqueCheck check,
-			Datum *values, bool *isnull, Conflict *conflict)
+check_entry(Relation heap, ItemPointer tid, ItemPointer other, IndexUniqueCheck check, Conflict *conflict)
 {
 	SnapshotData dirty;
 	ItemPointerData probe = *other;
@@ -86,12 +89,7 @@ check_entry(Relation rel, Relation heap, ItemPointer tid, ItemPointer other, Ind
 	 * and then there is no conflict.
 	 */
 	probe = *tid;
-	if (!table_index_fetch_tuple_check(heap, &probe, SnapshotSelf, NULL))
-		return true;
-
-	/* a serialization failure, if there is one, is the better error: it tells the client to retry */
-	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
-	unique_violation(rel, heap, values, isnull);
+	conflict->violation = table_index_fetch_tuple_check(heap, &probe, SnapshotSelf, NULL);
 	return true;
 }
 
@@ -100,7 +98,7 @@ check_entry(Relation rel, Relation heap, ItemPointer tid, ItemPointer other, Ind
  */
 static void
 check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange *equal, Relation heap,
-			 ItemPointer tid, IndexUniqueCheck check, Datum *values, bool *isnull, Conflict *conflict)
+			 ItemPointer tid, IndexUniqueCheck check, Conflict *conflict)
 {
 	uint64	   *records = palloc((CHECK_BATCH + BLCKSZ / 16) * sizeof(uint64) * (index->words + 1));
 	uint64		low[ALEX_MAX_WORDS + 1];
@@ -123,7 +121,7 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 			ItemPointerData other;
 
 			alex_tie_to_tid(records[i * (words + 1) + words], &other);
-			over = check_entry(rel, heap, tid, &other, check, values, isnull, conflict);
+			over = check_entry(heap, tid, &other, check, conflict);
 		}
 		if (over)
 			break;
@@ -179,7 +177,13 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 	for (;;)
 	{
 		buffer = alex_descend(rel, &index, equal.low, 0, BUFFER_LOCK_EXCLUSIVE);
-		check_unique(rel, &index, buffer, &equal, heap, tid, check, values, isnull, &conflict);
+		check_unique(rel, &index, buffer, &equal, heap, tid, check, &conflict);
+		if (conflict.violation)
+		{
+			/* describing the key reads catalogs, which must not happen with a page locked */
+			UnlockReleaseBuffer(buffer);
+			unique_violation(rel, heap, values, isnull);
+		}
 		if (!TransactionIdIsValid(conflict.wait_for))
 			break;
 

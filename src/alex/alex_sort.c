@@ -18,7 +18,8 @@
 #include "utils/memutils.h"
 
 #define RUN_RECORDS 65536		/* records sorted at once: 1 MB of two-word records, which the caches hold */
-#define FILE_BUFFER_RECORDS 8192	/* read ahead of each run on disk */
+#define FILE_BUFFER_RECORDS 8192	/* read ahead of each run on disk, at most and at least */
+#define MIN_FILE_BUFFER_RECORDS 64
 
 /* A sorted sequence being read. */
 typedef struct Run
@@ -37,6 +38,8 @@ struct AlexSort
 {
 	int			words;
 	uint64		total;
+	Size		work_bytes;
+	uint32		file_buffer;	/* records read ahead of each run on disk */
 
 	/* input */
 	uint32		max_runs;		/* in memory */
@@ -105,7 +108,7 @@ fill_run(AlexSort *sort, Run *run)
 		return true;
 	if (run->left == 0)
 		return false;
-	run->n = (uint32) Min(run->left, FILE_BUFFER_RECORDS);
+	run->n = (uint32) Min(run->left, sort->file_buffer);
 	run->next = 0;
 	run->left -= run->n;
 	bytes = (Size) run->n * sort->words * sizeof(uint64);
@@ -157,8 +160,9 @@ alex_sort_begin(int words, int work_mem)
 	Size		run_bytes = (Size) RUN_RECORDS * words * sizeof(uint64);
 
 	sort->words = words;
+	sort->work_bytes = (Size) work_mem * 1024;
 	/* at least a few runs, whatever the setting: each one on disk costs a read buffer in the end */
-	sort->max_runs = (uint32) Max((Size) work_mem * 1024 / run_bytes, 4);
+	sort->max_runs = (uint32) Max(sort->work_bytes / run_bytes, 4);
 	sort->memory = palloc0(sort->max_runs * sizeof(uint64 *));
 	return sort;
 }
@@ -258,12 +262,16 @@ alex_sort_perform(AlexSort *sort)
 				pfree(sort->memory[i]);
 		memset(sort->memory, 0, sort->max_runs * sizeof(uint64 *));
 	}
+	sort->file_buffer = FILE_BUFFER_RECORDS;
+	if (sort->ndisk > 0)
+		sort->file_buffer = (uint32) Max(Min(sort->work_bytes / sort->ndisk / (sort->words * sizeof(uint64)),
+											 FILE_BUFFER_RECORDS), MIN_FILE_BUFFER_RECORDS);
 	sort->runs = palloc((sort->nmemory + sort->ndisk + 1) * sizeof(Run));
 	end = memory_runs(sort, sort->runs);
 	for (uint32 i = 0; i < sort->ndisk; i++)
 	{
 		*end = sort->disk[i];
-		end->records = palloc((Size) FILE_BUFFER_RECORDS * sort->words * sizeof(uint64));
+		end->records = palloc((Size) sort->file_buffer * sort->words * sizeof(uint64));
 		end++;
 	}
 	start_merge(sort, sort->runs, end - sort->runs);

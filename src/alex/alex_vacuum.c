@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/bufpage.h"
+#include "storage/freespace.h"
 #include "storage/indexfsm.h"
 #include "storage/lmgr.h"
 
@@ -53,11 +54,15 @@ vacuum_leaf(VacuumState *v, const AlexIndex *index, Buffer buffer, uint64 *recor
 {
 	Relation	rel = v->info->index;
 	Page		page = BufferGetPage(buffer);
-	BlockNumber block = BufferGetBlockNumber(buffer);
+	BlockNumber block;
 	BlockNumber next = alex_cheader(page)->right;
 	uint32		n = alex_decode(page, records);
 	uint32		dead = 0;
 	bool		empty;
+
+	/* left by a crash; neither this leaf nor its right sibling could ever be deleted otherwise */
+	if (alex_cheader(page)->flags & ALEX_INCOMPLETE_SPLIT)
+		alex_finish_split(rel, index, buffer);
 
 	/* every TID is reported, also when nothing dies: CREATE INDEX CONCURRENTLY collects them this way */
 	for (uint32 i = 0; i < n; i++)
@@ -120,11 +125,23 @@ static void
 find_free_pages(VacuumState *v, const AlexIndex *index, BlockNumber nblocks)
 {
 	Relation	rel = v->info->index;
+	BlockNumber known = 0;
 
 	v->stats->pages_deleted = 0;
 	v->stats->pages_free = 0;
 	if (v->live + 1 >= nblocks)
 		return;
+
+	/* the map knows of the others, as it does but for crashes: no need to read every page */
+	for (BlockNumber block = ALEX_ROOT_BLOCK + 1; block < nblocks; block++)
+		if (GetRecordedFreeSpace(rel, block) > 0)
+			known++;
+	if (v->live + 1 + known >= nblocks)
+	{
+		v->stats->pages_deleted = known;
+		v->stats->pages_free = known;
+		return;
+	}
 	for (BlockNumber block = ALEX_ROOT_BLOCK + 1; block < nblocks; block++)
 	{
 		Buffer		buffer;
