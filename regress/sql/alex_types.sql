@@ -10,12 +10,12 @@
 -- included.
 SELECT t.typ AS missing_or_different
 FROM t_types t
-WHERE (SELECT coalesce(array_agg((ao.amoplefttype, ao.amoprighttype, ao.amopstrategy, ao.amopopr)::text ORDER BY 1), '{}')
+WHERE (SELECT coalesce(array_agg((ao.amoplefttype, ao.amoprighttype, ao.amopstrategy, ao.amopopr)::text ORDER BY ao.amoplefttype, ao.amoprighttype, ao.amopstrategy), '{}')
 	   FROM pg_opclass oc JOIN pg_am am ON am.oid = oc.opcmethod
 	   JOIN pg_amop ao ON ao.amopfamily = oc.opcfamily
 	   WHERE am.amname = t_am() AND oc.opcdefault AND oc.opcintype = t.typ::regtype
 		 AND ao.amoplefttype IN (SELECT typ::regtype FROM t_types) AND ao.amoprighttype IN (SELECT typ::regtype FROM t_types))
-   <> (SELECT array_agg((ao.amoplefttype, ao.amoprighttype, ao.amopstrategy, ao.amopopr)::text ORDER BY 1)
+   <> (SELECT array_agg((ao.amoplefttype, ao.amoprighttype, ao.amopstrategy, ao.amopopr)::text ORDER BY ao.amoplefttype, ao.amoprighttype, ao.amopstrategy)
 	   FROM pg_opclass oc JOIN pg_am am ON am.oid = oc.opcmethod
 	   JOIN pg_amop ao ON ao.amopfamily = oc.opcfamily
 	   WHERE am.amname = 'btree' AND oc.opcdefault AND oc.opcintype = t.typ::regtype
