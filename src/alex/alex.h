@@ -75,6 +75,9 @@ extern void alex_open(Relation rel, AlexIndex *index);
 #define ALEX_LEAF_DELTA 128
 #define ALEX_INNER_DELTA 64
 
+/* A long base is dearer to rewrite: its delta may hold this fraction of it more. */
+#define ALEX_DELTA_SHARE 64
+
 /* ---- alex_page.c: buffers, descent ---- */
 
 extern void alex_init_meta(Page page, const AlexIndex *index);

@@ -233,6 +233,50 @@ split_root(Relation rel, const AlexIndex *index, Buffer root, char *left_image, 
 	return left;
 }
 
+/* Installs a new image of the whole node. */
+static void
+rewrite_node(Relation rel, Buffer buffer, const char *image, Buffer child)
+{
+	WalRecord	wal;
+
+	wal_begin(&wal, rel);
+	START_CRIT_SECTION();
+	alex_install(buffer, image);
+	wal_image(&wal, buffer);
+	clear_incomplete(&wal, child);
+	wal_finish(&wal);
+	END_CRIT_SECTION();
+}
+
+/* An empty image with a page's identity: fences, links, level and flags. */
+static char *
+make_successor(const AlexIndex *index, Page page)
+{
+	const AlexNodeHeader *node = alex_cheader(page);
+	char	   *image = make_image(index, node->level, alex_low_fence(page),
+								   node->right == InvalidBlockNumber ? NULL : alex_high_fence(page),
+								   node->left, node->right);
+
+	alex_header(image)->flags = node->flags;
+	return image;
+}
+
+/*
+ * Merges delta and record behind the base, if they all lie beyond it: keys that only grow need no rewrite of what is
+ * there, which can be tens of thousands of records.
+ */
+static bool
+append_records(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child)
+{
+	char	   *image = make_successor(index, BufferGetPage(buffer));
+	bool		appended = alex_node_append(image, BufferGetPage(buffer), record, ALEX_MERGE_RESERVE);
+
+	if (appended)
+		rewrite_node(rel, buffer, image, child);
+	pfree(image);
+	return appended;
+}
+
 /*
  * Makes the n sorted records the content of an exclusively locked node, which splits if they do not fit. "record" is the
  * new one among them, or NULL; "child" as in alex_add_record. *buffer stays locked; after a root split it is the left half.
@@ -243,26 +287,16 @@ replace_records(Relation rel, const AlexIndex *index, Buffer *buffer, const uint
 {
 	Page		page = BufferGetPage(*buffer);
 	const AlexNodeHeader *node = alex_cheader(page);
-	const uint64 *high = node->right == InvalidBlockNumber ? NULL : alex_high_fence(page);
-	char	   *image = make_image(index, node->level, alex_low_fence(page), high, node->left, node->right);
+	char	   *image = make_successor(index, page);
 	char	   *right_image;
 	uint64		separator[ALEX_MAX_WORDS + 1];
 	AlexReplaced result;
 	bool		append;
 	bool		child_done;
 
-	alex_header(image)->flags = node->flags;
 	if (alex_node_store(image, records, n, reserve))
 	{
-		WalRecord	wal;
-
-		wal_begin(&wal, rel);
-		START_CRIT_SECTION();
-		alex_install(*buffer, image);
-		wal_image(&wal, *buffer);
-		clear_incomplete(&wal, child);
-		wal_finish(&wal);
-		END_CRIT_SECTION();
+		rewrite_node(rel, *buffer, image, child);
 		pfree(image);
 		return ALEX_ALL_STORED;
 	}
@@ -307,7 +341,7 @@ alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint6
 		else if (node->right == InvalidBlockNumber)
 			limit = UINT32_MAX;
 		else
-			limit = ALEX_LEAF_DELTA;
+			limit = ALEX_LEAF_DELTA + node->count / ALEX_DELTA_SHARE;
 
 		if (alex_delta_has_room(page, limit))
 		{
@@ -330,6 +364,8 @@ alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint6
 		if (node->flags & ALEX_INCOMPLETE_SPLIT)
 			alex_finish_split(rel, index, buffer);
 
+		if (append_records(rel, index, buffer, record, child))
+			break;
 		records = read_records(index, page, &n);
 		for (at = n; at > 0 && alex_compare(records + (Size) (at - 1) * stride, record, index->words) > 0; at--)
 			memcpy(records + (Size) at * stride, records + (Size) (at - 1) * stride, stride * sizeof(uint64));

@@ -184,6 +184,14 @@ void alex_node_init(void *page, uint32_t page_size, int words, int level, const 
  */
 bool alex_node_store(void *page, const uint64_t *records, uint32_t n, uint32_t reserve);
 
+/*
+ * The cheap merge of keys that grow: if every record of the source's delta, and "record", lie beyond its base, "page" (an
+ * initialised node) becomes the source's base with them behind it. Full frames are copied as they are, so the cost is
+ * that of the last frames, not of the node. At least "reserve" bytes stay free.
+ * Returns false, with the page unchanged, where a full rewrite is needed.
+ */
+bool alex_node_append(void *page, const void *source, const uint64_t *record, uint32_t reserve);
+
 /* Is there room for one more raw record, with at most "limit" of them in the delta? */
 bool alex_delta_has_room(const void *page, uint32_t limit);
 

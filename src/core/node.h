@@ -76,6 +76,7 @@ class Node
 	int columns() const { return stride(); }
 	uint32_t count() const { return header_->count; }
 	uint32_t radix() const { return header_->radix; }
+	uint32_t lower() const { return head_->pd_lower; } // end of the base
 
 	Column column(int c) const
 	{

@@ -12,9 +12,11 @@ namespace alex
 namespace
 {
 
-/** A straight line from the stored value of the first record to that of the last, as integers. */
+using detail::FrameFit;
+
+/** A straight line from the stored words of the first record to those of the last, as integers. */
 void
-set_model(AlexNodeHeader *h, const RecordValues *columns, uint32_t n, int words)
+set_model(AlexNodeHeader *h, const uint64_t *first, const uint64_t *last, uint32_t n, int words)
 {
 	h->model_word = static_cast<uint8_t>(words);
 	h->model_base = 0;
@@ -25,14 +27,13 @@ set_model(AlexNodeHeader *h, const RecordValues *columns, uint32_t n, int words)
 		return;
 	/* records ascend, so a word whose ends are equal, all words before it being constant, is constant */
 	for (int c = 0; c <= words; c++)
-		if (columns[c](0) != columns[c](n - 1))
+		if (first[c] != last[c])
 		{
 			h->model_word = static_cast<uint8_t>(c);
 			break;
 		}
 
-	const RecordValues &values = columns[h->model_word];
-	uint64_t span = values(n - 1) - values(0);
+	uint64_t span = last[h->model_word] - first[h->model_word];
 	int shift = std::max(0, 32 - std::countl_zero(span)); /* the scaled span fits 32 bits */
 	uint64_t scaled = (span >> shift) + 1;
 	int fraction = std::max(0, std::countl_zero(static_cast<uint64_t>(n)) - 1);
@@ -40,10 +41,109 @@ set_model(AlexNodeHeader *h, const RecordValues *columns, uint32_t n, int words)
 	/* as many bits of slope as fit 32 */
 	while (fraction > 0 && (static_cast<uint64_t>(n) << fraction) / scaled > UINT32_MAX)
 		fraction--;
-	h->model_base = values(0);
+	h->model_base = first[h->model_word];
 	h->model_mult = static_cast<uint32_t>((static_cast<uint64_t>(n) << fraction) / scaled);
 	h->model_shift = static_cast<uint8_t>(shift);
 	h->model_fraction = static_cast<uint8_t>(fraction);
+}
+
+/** A stored column being continued: its last frame, and where what is added goes. */
+struct Continuation
+{
+	uint32_t frames;	/* full ones and the last */
+	uint32_t in_last;	/* values in the last one */
+	uint32_t added;		/* values that still go into it */
+	Frame last;			/* as it was */
+	FrameFit fit;		/* as it will be */
+	bool refit;			/* its residuals are packed anew */
+	uint32_t bytes;		/* directory and data, in the end */
+};
+
+/** Values of the last frame followed by those added. */
+template <typename Added> struct Continued
+{
+	const Column &column;
+	const Continuation &c;
+	const Added &added;
+
+	uint64_t operator()(uint32_t i) const { return i < c.in_last ? column.value(c.last, i) : added(i - c.in_last); }
+};
+
+Continuation
+continue_column(const Column &column, uint32_t count, const RecordValues &added, uint32_t n)
+{
+	uint32_t length = 1u << column.log2();
+	Continuation c{};
+
+	c.frames = frame_count(count, column.log2());
+	c.in_last = count - (c.frames - 1) * length;
+	c.added = std::min(n, length - c.in_last);
+	c.last = column.frame(c.frames - 1);
+	c.fit = FrameFit{c.last.line(), c.last.base, c.last.width()};
+	for (uint32_t j = 0; j < c.added && !c.refit; j++)
+	{
+		uint64_t residual = added(j) - c.fit.base - c.fit.line.at(c.in_last + j);
+
+		c.refit = c.fit.width < 64 && residual >> c.fit.width != 0;
+	}
+	if (c.refit)
+		c.fit = detail::fit_frame(Continued<RecordValues>{column, c, added}, 0, c.in_last + c.added);
+
+	uint32_t data = c.last.offset() + residual_words(c.in_last + c.added, c.fit.width);
+	uint32_t more = 0;
+
+	for (uint32_t first = c.added; first < n; first += length)
+	{
+		uint32_t m = std::min(length, n - first);
+
+		data += residual_words(m, detail::fit_frame(added, first, m).width);
+		more++;
+	}
+	c.bytes = (c.frames + more) * static_cast<uint32_t>(sizeof(Frame)) + data * 8;
+	return c;
+}
+
+void
+write_continued(const Column &column, const Continuation &c, const RecordValues &added, uint32_t n, const char *source,
+				uint32_t source_start, char *to)
+{
+	uint32_t length = 1u << column.log2();
+	uint32_t offset = c.last.offset();
+	uint32_t more = frame_count(n - c.added, column.log2());
+	char *data = to + (c.frames + more) * sizeof(Frame);
+	uint32_t old_words = residual_words(c.in_last, c.last.width());
+	uint32_t keep = offset + (c.refit ? 0 : old_words);
+	Frame frame = Frame::make(c.fit.base, c.fit.line, c.fit.width, offset);
+
+	std::memcpy(to, source + source_start, (c.frames - 1) * sizeof(Frame));
+	to += (c.frames - 1) * sizeof(Frame);
+	std::memcpy(to, &frame, sizeof(Frame));
+	to += sizeof(Frame);
+	std::memcpy(data, source + column.data_start(), keep * 8);
+	std::memset(data + keep * 8, 0, c.bytes - (c.frames + more) * sizeof(Frame) - keep * 8);
+
+	Continued<RecordValues> values{column, c, added};
+
+	if (c.fit.width > 0)
+		for (uint32_t j = c.refit ? 0 : c.in_last; j < c.in_last + c.added; j++)
+			detail::put_residual(data + offset * 8, static_cast<uint64_t>(j) * c.fit.width, c.fit.width,
+								 values(j) - c.fit.base - c.fit.line.at(j));
+	offset += residual_words(c.in_last + c.added, c.fit.width);
+
+	for (uint32_t first = c.added; first < n; first += length)
+	{
+		uint32_t m = std::min(length, n - first);
+		FrameFit fit = detail::fit_frame(added, first, m);
+
+		frame = Frame::make(fit.base, fit.line, fit.width, offset);
+		std::memcpy(to, &frame, sizeof(Frame));
+		to += sizeof(Frame);
+		if (fit.width > 0)
+			for (uint32_t j = 0; j < m; j++)
+				detail::put_residual(data + offset * 8, static_cast<uint64_t>(j) * fit.width, fit.width,
+									 added(first + j) - fit.base - fit.line.at(j));
+		offset += residual_words(m, fit.width);
+	}
 }
 
 } // namespace
@@ -119,10 +219,86 @@ alex_node_store(void *page, const uint64_t *records, uint32_t n, uint32_t reserv
 			alex::write_column(values[c], n, plans[c], static_cast<char *>(page) + start);
 		start += plans[c].bytes;
 	}
-	alex::set_model(h, values, n, words);
+	uint64_t first[ALEX_MAX_WORDS + 1] = {0};
+	uint64_t last[ALEX_MAX_WORDS + 1] = {0};
+
+	for (int c = 0; c <= words && n > 0; c++)
+	{
+		first[c] = values[c](0);
+		last[c] = values[c](n - 1);
+	}
+	alex::set_model(h, first, last, n, words);
 	head->pd_lower = static_cast<uint16_t>(start);
 	head->pd_upper = head->pd_special;
 	/* no stale bytes in the hole: images compress better, and pages built alike are alike */
+	std::memset(static_cast<char *>(page) + start, 0, head->pd_upper - start);
+	return true;
+}
+
+extern "C" bool
+alex_node_append(void *page, const void *source, const uint64_t *record, uint32_t reserve)
+{
+	alex::Node from(source);
+	auto *head = static_cast<AlexPageHead *>(page);
+	AlexNodeHeader *h = alex_header(page);
+	int words = from.words();
+	int columns = from.columns();
+	uint32_t count = from.count();
+	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET + 2 * (words + 1) * sizeof(uint64_t));
+	uint64_t added[alex::kMaxPageSize / sizeof(uint64_t) + ALEX_MAX_RECORD_WORDS];
+	uint64_t last[ALEX_MAX_RECORD_WORDS];
+	uint32_t n = from.sorted_delta(nullptr, nullptr, added);
+
+	if (count == 0 || count + n + 1 > ALEX_MAX_RECORDS)
+		return false;
+	alex::merge_records(added, n, record, 1, columns, words);
+	n++;
+	from.read(count - 1, last);
+	if (alex_compare(added, last, words) <= 0 ||
+		(!from.inner() && alex::largest_offset(added, n, columns, words) > from.radix()))
+		return false;
+
+	alex::RecordValues values[ALEX_MAX_COLUMNS];
+	alex::Continuation continued[ALEX_MAX_COLUMNS];
+	uint32_t bytes = 0;
+
+	for (int c = 0; c < columns; c++)
+	{
+		alex::Column column = from.column(c);
+		uint32_t full = alex::frame_count(count, column.log2()) - 1;
+		alex::Frame frame = column.frame(full);
+		uint32_t data = frame.offset() + alex::residual_words(count - (full << column.log2()), frame.width());
+
+		/* a damaged directory must not lead outside the source */
+		if (column.data_start() + data * 8 > from.lower())
+			return false;
+		values[c] = alex::RecordValues(added, columns, c, !from.inner() && c == words ? from.radix() : 0);
+		continued[c] = alex::continue_column(column, count, values[c], n);
+		bytes += continued[c].bytes;
+	}
+	if (bytes + reserve > head->pd_special - start)
+		return false;
+
+	uint64_t first[ALEX_MAX_WORDS + 1];
+
+	h->count = count + n;
+	h->radix = from.header().radix;
+	for (int c = 0; c < columns; c++)
+	{
+		h->frame_log2[c] = from.header().frame_log2[c];
+		h->column_start[c] = static_cast<uint16_t>(start);
+		alex::write_continued(from.column(c), continued[c], values[c], n, static_cast<const char *>(source),
+							  from.header().column_start[c], static_cast<char *>(page) + start);
+		start += continued[c].bytes;
+		if (c <= words)
+		{
+			first[c] = from.column(c)[0];
+			last[c] = values[c](n - 1);
+		}
+	}
+	alex::set_model(h, first, last, count + n, words);
+	head->pd_lower = static_cast<uint16_t>(start);
+	head->pd_upper = head->pd_special;
 	std::memset(static_cast<char *>(page) + start, 0, head->pd_upper - start);
 	return true;
 }
