@@ -47,7 +47,10 @@ for my $pass ('page images', 'no page images')
 		$node->safe_psql('postgres', 'CHECKPOINT');
 		$node->safe_psql('postgres', $sql);
 		crash();
-		same_rows($node, $table, "$pass, $what");
+		# Of the large table, parts: alex_check() looks at all of it.
+		same_rows($node, $table, "$pass, $what", $table eq 'u' ? (conds =>
+			q(ARRAY['k < ''08000000-0000-0000-0000-000000000000''', 'k > ''f8000000-0000-0000-0000-000000000000''',
+				'k BETWEEN ''1e000000-0000-0000-0000-000000000000'' AND ''39000000-0000-0000-0000-000000000000'''])) : ());
 	};
 	# Two tables: random keys of one word, and of two words, which fill more
 	# pages and so make a tree of more levels.
@@ -67,7 +70,7 @@ SQL
 	my $leaves = stat_of('w_k', 'leaf_pages');
 	$step->('leaf splits', 'w', 'INSERT INTO w SELECT i, hashint8extended(i, 0) FROM generate_series(6001, 30000) i');
 	cmp_ok(stat_of('w_k', 'leaf_pages'), '>', $leaves, "$pass, leaves were split") if defined $leaves;
-	$step->('inner splits', 'u', 'INSERT INTO u SELECT i, md5(i::text)::uuid FROM generate_series(3001, 150000) i');
+	$step->('inner splits', 'u', 'INSERT INTO u SELECT i, md5(i::text)::uuid FROM generate_series(3001, 350000) i');
 	my $inner = stat_of('u_k', 'inner_pages');
 	cmp_ok($inner, '>', 1, "$pass, inner pages were split") if defined $inner;
 	$step->('append', 'w', 'INSERT INTO w SELECT i, 9200000000000000000 + i FROM generate_series(30001, 60000) i');
@@ -78,7 +81,7 @@ SQL
 	$step->('page deletion', 'u', q(DELETE FROM u WHERE k BETWEEN '20000000-0000-0000-0000-000000000000' AND '90000000-0000-0000-0000-000000000000'; VACUUM u));
 	$step->('page deletion on the right', 'w', 'DELETE FROM w WHERE k > 9200000000000030000; VACUUM w');
 	my $size = $node->safe_psql('postgres', q(SELECT pg_relation_size('u_k')));
-	$step->('recycling', 'u', q(VACUUM u; INSERT INTO u SELECT i, ('3' || substr(md5(i::text), 2))::uuid FROM generate_series(300001, 330000) i));
+	$step->('recycling', 'u', q(VACUUM u; INSERT INTO u SELECT i, ('3' || substr(md5(i::text), 2))::uuid FROM generate_series(400001, 430000) i));
 	cmp_ok($node->safe_psql('postgres', q(SELECT pg_relation_size('u_k'))), '<=', $size * (am() eq 'alex' ? 1.02 : 1.1), "$pass, pages were used again");
 	# The lookup marks dead entries, the inserts make use of that.
 	$step->('killed entries', 'w', q(

@@ -1,0 +1,50 @@
+# An index-only scan that stands in a page while VACUUM removes entries it has
+# read already must not return them: once VACUUM has marked the table page
+# all-visible, the scan no longer looks at the table.  So VACUUM has to wait
+# for the scan, or the scan has to notice.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use AlexTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+my $am = am();
+my $node = new_node('pins');
+$node->start;
+load_helpers($node);
+$node->safe_psql('postgres', "CREATE TABLE p (id int8, k int8); CREATE INDEX p_k ON p USING $am (k)");
+
+for my $case ([ 'forwards', 'ASC', '' ], [ 'backwards', 'DESC', '' ], [ 'with IN', 'ASC', 'WHERE k = ANY (ARRAY(SELECT generate_series(1, 2000)))' ])
+{
+	my ($what, $order, $where) = @$case;
+	$node->safe_psql('postgres', 'TRUNCATE p; INSERT INTO p SELECT i, i FROM generate_series(1, 2000) i');
+	$node->safe_psql('postgres', 'VACUUM ANALYZE p');
+	# Dead for every snapshot from now on, but still in the index.
+	$node->safe_psql('postgres', 'DELETE FROM p WHERE k % 2 = 0');
+	my $query = "SELECT k FROM p $where ORDER BY k $order";
+	my $set = 'SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; SET enable_material = off;';
+	plan_uses($node, $query, qr/Index Only Scan (?:Backward )?using p_k/, "$what: index-only scan", $set);
+	my $scan = start_command('psql', '-XqAt', '-h', $node->host, '-p', $node->port, '-d', 'postgres', '-c', $set,
+		'-c', 'BEGIN', '-c', "DECLARE c NO SCROLL CURSOR FOR $query", '-c', 'FETCH 1 FROM c',
+		'-c', 'SELECT NULL FROM pg_sleep(1.5)', '-c', 'FETCH ALL FROM c', '-c', 'COMMIT');
+	ok($node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND wait_event = 'PgSleep')), "$what: the scan has begun");
+	# Twice: what the first one could not remove, and the visibility map.
+	my $vacuum = start_command('psql', '-XqAt', '-h', $node->host, '-p', $node->port, '-d', 'postgres', '-c', 'VACUUM p', '-c', 'INSERT INTO p SELECT -i, -i FROM generate_series(1, 500) i', '-c', 'VACUUM p');
+	my ($code, $out, $err) = finish_command($scan);
+	is($code, 0, "$what: the scan ended") or diag($err);
+	my @keys = grep { /\d/ } split /\n/, $out;
+	is(scalar(@keys), 1000, "$what: rows");
+	is(join(' ', grep { $_ % 2 == 0 || $_ < 0 } @keys), '', "$what: no deleted row, none of later");
+	($code, $out, $err) = finish_command($vacuum);
+	is($code, 0, "$what: VACUUM ended") or diag($err);
+	same_rows($node, 'p', $what);
+}
+clean_log($node);
+$node->stop;
+done_testing();
