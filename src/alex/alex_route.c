@@ -155,58 +155,14 @@ copy_node(AlexRoute *route, Relation rel, const AlexIndex *index, BlockNumber bl
 	return node;
 }
 
-/* The last child whose separator is at or before the position: predicted, then an exponential search. */
+/* The last child whose separator is at or before the position; a line through the ends says where to look. */
 static uint32
 find_child(const RouteNode *node, int words, const uint64 *position)
 {
-	int			stride = words + 1;
-	uint32		low;			/* its separator is at or before the position */
-	uint32		high;			/* that of this one is behind it */
-	uint32		step = 1;
 	double		guess = position[0] <= node->base ? 0 : (double) (position[0] - node->base) * node->scale;
 
-#define AT_OR_BEFORE(i) (alex_compare(node->separators + (Size) (i) * stride, position, words) <= 0)
-	low = guess >= node->n ? node->n - 1 : (uint32) guess;
-	if (AT_OR_BEFORE(low))
-	{
-		high = node->n;
-		while (low + step < node->n)
-		{
-			if (!AT_OR_BEFORE(low + step))
-			{
-				high = low + step;
-				break;
-			}
-			low += step;
-			step *= 2;
-		}
-	}
-	else
-	{
-		high = low;
-		low = 0;
-		while (high > step)
-		{
-			if (AT_OR_BEFORE(high - step))
-			{
-				low = high - step;
-				break;
-			}
-			high -= step;
-			step *= 2;
-		}
-	}
-	while (high - low > 1)
-	{
-		uint32		middle = low + (high - low) / 2;
-
-		if (AT_OR_BEFORE(middle))
-			low = middle;
-		else
-			high = middle;
-	}
-#undef AT_OR_BEFORE
-	return low;
+	return alex_find_separator(node->separators, node->n, words, position,
+							   guess >= node->n ? node->n - 1 : (uint32) guess);
 }
 
 AlexRouteLeaf *

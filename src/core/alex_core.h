@@ -136,6 +136,13 @@ void alex_read_range(const void *page, uint32_t first, uint32_t n, uint64_t *out
 uint32_t alex_find_child(const void *page, const uint64_t *position, uint64_t *separator);
 
 /*
+ * The last of n ascending positions that is at or before "position" (0 if none is), looking near "guess" first: the same as
+ * alex_find_child in a private copy of the separators.
+ */
+uint32_t alex_find_separator(const uint64_t *separators, uint32_t n, int words, const uint64_t *position,
+							 uint32_t guess);
+
+/*
  * Collects the first (backward: the last) records p of base and delta with low <= p < high, in scan
  * order, at most "max" of them. "high" may be NULL for no upper bound.
  * "out" has room for max + alex_delta_count(page) records; what lies beyond the returned count is

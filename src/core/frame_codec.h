@@ -282,6 +282,17 @@ fit_frame(const Values &values, uint32_t first, uint32_t n)
 
 void put_residual(char *data, uint64_t bit, uint32_t width, uint64_t residual);
 
+/** Packs the residuals of values from .. to - 1 of a frame whose value 0 is values(origin). The data start zeroed. */
+template <typename Values>
+void
+put_residuals(const Values &values, uint32_t origin, uint32_t from, uint32_t to, const FrameFit &fit, char *data)
+{
+	if (fit.width > 0)
+		for (uint32_t j = from; j < to; j++)
+			put_residual(data, static_cast<uint64_t>(j) * fit.width, fit.width,
+						 values(origin + j) - fit.base - fit.line.at(j));
+}
+
 } // namespace detail
 
 /** Bytes that n values take with frames of 2^log2. Gives up (returning more than limit) beyond limit. */
@@ -348,10 +359,7 @@ write_column(const Values &values, uint32_t n, const ColumnPlan &plan, char *sta
 
 		std::memcpy(start, &frame, sizeof(Frame));
 		start += sizeof(Frame);
-		if (fit.width > 0)
-			for (uint32_t j = 0; j < m; j++)
-				detail::put_residual(data + offset * 8, static_cast<uint64_t>(j) * fit.width, fit.width,
-									 values(first + j) - fit.base - fit.line.at(j));
+		detail::put_residuals(values, first, 0, m, fit, data + offset * 8);
 		offset += residual_words(m, fit.width);
 	}
 }

@@ -5,6 +5,7 @@
  * search around it finds the exact place (Ding et al., "ALEX", SIGMOD 2020, section 3.2). The delta is small
  * and unsorted: it is scanned.
  */
+#include "exponential_search.h"
 #include "node.h"
 
 namespace alex
@@ -64,50 +65,7 @@ Node::search(const uint64_t *bound) const
 	if (m != W)
 		column(W).prefetch(slot);
 
-	uint32_t low;  /* every record below it is before the bound */
-	uint32_t high; /* the record at it, and every later one, is not */
-	uint32_t step = 1;
-
-	if (before(slot))
-	{
-		low = slot + 1;
-		high = n;
-		while (low < n && low + step < n)
-		{
-			if (!before(low + step - 1))
-			{
-				high = low + step - 1;
-				break;
-			}
-			low += step;
-			step *= 2;
-		}
-	}
-	else
-	{
-		high = slot;
-		low = 0;
-		while (high > step)
-		{
-			if (before(high - step))
-			{
-				low = high - step + 1;
-				break;
-			}
-			high -= step;
-			step *= 2;
-		}
-	}
-	while (low < high)
-	{
-		uint32_t middle = low + (high - low) / 2;
-
-		if (before(middle))
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return exponential_search(n, slot, before);
 }
 
 uint32_t
@@ -235,6 +193,15 @@ alex_find_child(const void *page, const uint64_t *position, uint64_t *separator)
 	if (separator)
 		std::memcpy(separator, best, (w + 1) * sizeof(uint64_t));
 	return static_cast<uint32_t>(best[w + 1]);
+}
+
+extern "C" uint32_t
+alex_find_separator(const uint64_t *separators, uint32_t n, int words, const uint64_t *position, uint32_t guess)
+{
+	uint32_t beyond = alex::exponential_search(
+		n, guess, [&](uint32_t i) { return alex_compare(separators + static_cast<size_t>(i) * (words + 1), position, words) <= 0; });
+
+	return beyond > 0 ? beyond - 1 : 0;
 }
 
 extern "C" uint32_t

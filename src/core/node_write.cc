@@ -124,10 +124,7 @@ write_continued(const Column &column, const Continuation &c, const RecordValues 
 
 	Continued<RecordValues> values{column, c, added};
 
-	if (c.fit.width > 0)
-		for (uint32_t j = c.refit ? 0 : c.in_last; j < c.in_last + c.added; j++)
-			detail::put_residual(data + offset * 8, static_cast<uint64_t>(j) * c.fit.width, c.fit.width,
-								 values(j) - c.fit.base - c.fit.line.at(j));
+	detail::put_residuals(values, 0, c.refit ? 0 : c.in_last, c.in_last + c.added, c.fit, data + offset * 8);
 	offset += residual_words(c.in_last + c.added, c.fit.width);
 
 	for (uint32_t first = c.added; first < n; first += length)
@@ -138,10 +135,7 @@ write_continued(const Column &column, const Continuation &c, const RecordValues 
 		frame = Frame::make(fit.base, fit.line, fit.width, offset);
 		std::memcpy(to, &frame, sizeof(Frame));
 		to += sizeof(Frame);
-		if (fit.width > 0)
-			for (uint32_t j = 0; j < m; j++)
-				detail::put_residual(data + offset * 8, static_cast<uint64_t>(j) * fit.width, fit.width,
-									 added(first + j) - fit.base - fit.line.at(j));
+		detail::put_residuals(added, first, 0, m, fit, data + offset * 8);
 		offset += residual_words(m, fit.width);
 	}
 }
