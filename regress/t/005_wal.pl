@@ -81,7 +81,9 @@ SQL
 	$step->('page deletion', 'u', q(DELETE FROM u WHERE k BETWEEN '20000000-0000-0000-0000-000000000000' AND '90000000-0000-0000-0000-000000000000'; VACUUM u));
 	$step->('page deletion on the right', 'w', 'DELETE FROM w WHERE k > 9200000000000030000; VACUUM w');
 	my $size = $node->safe_psql('postgres', q(SELECT pg_relation_size('u_k')));
-	$step->('recycling', 'u', q(VACUUM u; INSERT INTO u SELECT i, ('3' || substr(md5(i::text), 2))::uuid FROM generate_series(400001, 430000) i));
+	# The crash may have made the free space map forget the deleted pages; the
+	# next vacuum that deletes something finds them again.
+	$step->('recycling', 'u', q(DELETE FROM u WHERE id % 1000 = 7; VACUUM u; INSERT INTO u SELECT i, ('3' || substr(md5(i::text), 2))::uuid FROM generate_series(400001, 430000) i));
 	cmp_ok($node->safe_psql('postgres', q(SELECT pg_relation_size('u_k'))), '<=', $size * (am() eq 'alex' ? 1.02 : 1.1), "$pass, pages were used again");
 	# The lookup marks dead entries, the inserts make use of that.
 	$step->('killed entries', 'w', q(
