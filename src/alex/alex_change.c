@@ -102,14 +102,14 @@ make_halves(const AlexIndex *index, Page page, const uint64 *records, uint32 n, 
 	int			level = node->level;
 	int			stride = alex_stride(index->words, level);
 	uint32		room = alex_node_capacity(index->words, BLCKSZ) - ALEX_MERGE_RESERVE;
-	uint32		room_left = room;
+	uint32		fill = 0;
 	const uint64 *high = node->right == InvalidBlockNumber ? NULL : alex_high_fence(page);
 	uint32		left;
 	AlexReplaced result;
 
 	if (append)
-		room_left = Min(room, alex_node_capacity(index->words, BLCKSZ) / 100 * index->fillfactor);
-	left = alex_choose_split(records, n, index->words, level, append ? room_left : room, append);
+		fill = alex_node_capacity(index->words, BLCKSZ) / 100 * index->fillfactor;
+	left = alex_choose_split(records, n, index->words, level, room, fill);
 	result = left > 0 ? ALEX_ALL_STORED : ALEX_RIGHT_STORED;
 	if (left == 0)
 		left = n - alex_fit(records, n, index->words, level, room, true, n / 2);

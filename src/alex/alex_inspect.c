@@ -213,7 +213,7 @@ alex_stats(PG_FUNCTION_ARGS)
 		double		room = (double) alex_node_capacity(index.words, BLCKSZ) * stats.leaf_pages;
 
 		values[9] = Float8GetDatum(1 - stats.leaf_free / room);
-		values[10] = Float8GetDatum((double) stats.delta_entries / ((double) ALEX_LEAF_DELTA * stats.leaf_pages));
+		values[10] = Float8GetDatum(Min(1.0, (double) stats.delta_entries / ((double) ALEX_LEAF_DELTA * stats.leaf_pages)));
 	}
 	nulls[11] = stats.samples == 0;
 	values[11] = Float8GetDatum(nulls[11] ? 0 : stats.distance / stats.samples);

@@ -14,13 +14,14 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* A route that grows beyond this starts again from nothing: 8 MB cover 100 million random keys about twice. */
+/* A route grows to this and no further: 8 MB cover 100 million random keys about twice. Beyond it, scans descend. */
 #define ROUTE_BYTES (8 * 1024 * 1024)
 
 typedef struct RouteNode
 {
 	int			level;			/* of the inner node: 1 above the leaves */
 	uint32		n;
+	Size		bytes;			/* that it takes, without its children */
 	double		scale;			/* child = (first word - base) * scale, roughly */
 	uint64		base;
 	uint64	   *separators;		/* n + 1 positions; the last is the high fence */
@@ -59,22 +60,14 @@ alex_route_end(AlexRoute *route)
 }
 
 static void
-forget_all(AlexRoute *route)
-{
-	MemoryContextReset(route->context);
-	route->root = NULL;
-	route->last = NULL;
-	route->bytes = 0;
-}
-
-static void
-free_node(RouteNode *node)
+free_node(AlexRoute *route, RouteNode *node)
 {
 	if (node == NULL)
 		return;
 	if (node->level > 1)
 		for (uint32 i = 0; i < node->n; i++)
-			free_node(node->u.children[i]);
+			free_node(route, node->u.children[i]);
+	route->bytes -= node->bytes;
 	pfree(node->separators);
 	if (node->level > 1)
 		pfree(node->blocks);
@@ -87,7 +80,7 @@ alex_route_forget(AlexRoute *route)
 {
 	if (route->last == NULL)
 		return;
-	free_node(*route->last);
+	free_node(route, *route->last);
 	*route->last = NULL;
 	route->last = NULL;
 }
@@ -103,7 +96,6 @@ copy_node(AlexRoute *route, Relation rel, const AlexIndex *index, BlockNumber bl
 	Page		page = BufferGetPage(buffer);
 	RouteNode  *node;
 	uint64	   *records;
-	Size		bytes;
 
 	alex_lock(rel, index, buffer, BUFFER_LOCK_SHARE);
 	if (level < 0)
@@ -124,9 +116,8 @@ copy_node(AlexRoute *route, Relation rel, const AlexIndex *index, BlockNumber bl
 		memcpy(node->separators + (Size) node->n * (words + 1), alex_high_fence(page), (words + 1) * sizeof(uint64));
 	UnlockReleaseBuffer(buffer);
 
-	bytes = sizeof(AlexRouteLeaf) * node->n;
 	if (level == 1)
-		node->u.leaves = MemoryContextAllocHuge(route->context, bytes);
+		node->u.leaves = MemoryContextAllocHuge(route->context, sizeof(AlexRouteLeaf) * node->n);
 	else
 	{
 		node->u.children = MemoryContextAllocZero(route->context, sizeof(RouteNode *) * node->n);
@@ -151,7 +142,9 @@ copy_node(AlexRoute *route, Relation rel, const AlexIndex *index, BlockNumber bl
 	if (node->separators[(Size) (node->n - 1) * (words + 1)] > node->base)
 		node->scale = (node->n - 1) /
 			(double) (node->separators[(Size) (node->n - 1) * (words + 1)] - node->base);
-	route->bytes += bytes + (Size) (node->n + 1) * (words + 1) * sizeof(uint64);
+	node->bytes = sizeof(RouteNode) + (Size) node->n * sizeof(AlexRouteLeaf) +
+		(Size) (node->n + 1) * (words + 1) * sizeof(uint64);
+	route->bytes += node->bytes;
 	return node;
 }
 
@@ -173,8 +166,6 @@ alex_route_find(AlexRoute *route, Relation rel, const AlexIndex *index, const ui
 	BlockNumber block = ALEX_ROOT_BLOCK;
 	int			level = -1;
 
-	if (route->bytes > ROUTE_BYTES)
-		forget_all(route);
 	for (;;)
 	{
 		RouteNode  *node = *at;
@@ -182,6 +173,12 @@ alex_route_find(AlexRoute *route, Relation rel, const AlexIndex *index, const ui
 
 		if (node == NULL)
 		{
+			if (route->bytes > ROUTE_BYTES)
+			{
+				/* nothing is out of date: the leaf's fences will not be blamed on a node above */
+				route->last = NULL;
+				return NULL;
+			}
 			node = *at = copy_node(route, rel, index, block, level, position);
 			if (node == NULL)
 			{
@@ -197,7 +194,9 @@ alex_route_find(AlexRoute *route, Relation rel, const AlexIndex *index, const ui
 			const uint64 *separator = node->separators + (Size) i * (words + 1);
 			uint64		span = separator[words + 1] - separator[0];
 
-			*fraction = span == 0 || position[0] <= separator[0] ? 0 : (double) (position[0] - separator[0]) / (double) span;
+			/* the last child's end may be out of date, so a fraction may come out beyond 1 */
+			*fraction = span == 0 || position[0] <= separator[0] ? 0 :
+				Min(1.0, (double) (position[0] - separator[0]) / (double) span);
 			return &node->u.leaves[i];
 		}
 		at = &node->u.children[i];

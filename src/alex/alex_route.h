@@ -13,6 +13,7 @@ typedef struct AlexRouteLeaf
 {
 	BlockNumber block;
 	Buffer		buffer;			/* where the block was last seen */
+	uint32		uses;
 	AlexLayout	layout;			/* where the predicted record is, for prefetching */
 } AlexRouteLeaf;
 

@@ -35,6 +35,9 @@
 /* Probes by one scan after which it keeps a private copy of the inner nodes: not worth it for fewer. */
 #define ROUTE_AFTER 16
 
+/* Every so many uses of a remembered leaf, what is remembered of it is renewed. */
+#define ROUTE_USES 16
+
 /* An index tuple of the widest key (uuid), with room to align it. */
 #define TUPLE_SPACE 48
 
@@ -228,14 +231,22 @@ find_leaf_by_route(IndexScanDesc scan, const uint64 *position)
 		__builtin_prefetch(GetBufferDescriptor(leaf->buffer - 1), 1);
 		alex_prefetch(BufferGetBlock(leaf->buffer), &leaf->layout, fraction);
 	}
-	if (BufferIsValid(leaf->buffer) &&
+
+	/*
+	 * A remembered buffer is pinned without adding to its usage count, so now and then it is looked up in full: or else
+	 * the clock would evict the leaves used most.
+	 */
+	if (BufferIsValid(leaf->buffer) && ++leaf->uses % ROUTE_USES != 0 &&
 		ReadRecentBuffer(compat_locator(rel), MAIN_FORKNUM, leaf->block, leaf->buffer))
+	{
 		buffer = leaf->buffer;
+		pgstat_count_buffer_read(rel);
+		pgstat_count_buffer_hit(rel);
+	}
 	else
 	{
 		buffer = ReadBuffer(rel, leaf->block);
 		leaf->buffer = buffer;
-		leaf->layout.key_start = 0;
 	}
 	alex_lock(rel, &so->index, buffer, BUFFER_LOCK_SHARE);
 	if (!alex_covers(BufferGetPage(buffer), 0, position))
@@ -244,7 +255,7 @@ find_leaf_by_route(IndexScanDesc scan, const uint64 *position)
 		alex_route_forget(so->route);
 		return InvalidBuffer;
 	}
-	if (leaf->layout.key_start == 0)
+	if (leaf->layout.key_start == 0 || leaf->uses % ROUTE_USES == 0)
 		alex_layout(BufferGetPage(buffer), &leaf->layout);
 	return buffer;
 }

@@ -230,11 +230,11 @@ uint32_t alex_fit(const uint64_t *records, uint32_t n, int words, int level, uin
 				  uint32_t guess);
 
 /*
- * Where to split n sorted records in two (1 .. n - 1 go left): "append" keeps the left node full;
- * otherwise the middle, or a place near it where the line of the keys breaks if that stores smaller.
+ * Where to split n sorted records in two (1 .. n - 1 go left). With "fill" > 0 the left part fills that many bytes, for
+ * keys that grow; with 0 it is the middle, or a place near it where the line of the keys breaks if that stores smaller.
  * Returns 0 if no such place leaves both parts small enough for "room" bytes each.
  */
-uint32_t alex_choose_split(const uint64_t *records, uint32_t n, int words, int level, uint32_t room, bool append);
+uint32_t alex_choose_split(const uint64_t *records, uint32_t n, int words, int level, uint32_t room, uint32_t fill);
 
 /*
  * The separator between two neighbouring records of a leaf: the shortest position s with left < s <= right.

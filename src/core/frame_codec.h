@@ -24,6 +24,9 @@
 #include <cstdint>
 #include <cstring>
 
+/* residuals are written as words and read as unaligned words that begin at a byte */
+static_assert(std::endian::native == std::endian::little, "alex nodes are little-endian: this machine is not supported");
+
 namespace alex
 {
 

@@ -77,7 +77,7 @@ alex_fit(const uint64_t *records, uint32_t n, int words, int level, uint32_t roo
  * stored smaller when the node ends there: ALEX's "split where the model stops fitting", at page scale.
  */
 extern "C" uint32_t
-alex_choose_split(const uint64_t *records, uint32_t n, int words, int level, uint32_t room, bool append)
+alex_choose_split(const uint64_t *records, uint32_t n, int words, int level, uint32_t room, uint32_t fill)
 {
 	size_t stride = alex_stride(words, level);
 	auto size = [&](uint32_t from, uint32_t to) {
@@ -86,9 +86,9 @@ alex_choose_split(const uint64_t *records, uint32_t n, int words, int level, uin
 
 	if (n < 2)
 		return 0;
-	if (append)
+	if (fill > 0)
 	{
-		uint32_t left = std::min(alex_fit(records, n, words, level, room, false, n - 1), n - 1);
+		uint32_t left = std::min(alex_fit(records, n, words, level, std::min(fill, room), false, n - 1), n - 1);
 
 		return size(left, n) <= room ? left : 0;
 	}

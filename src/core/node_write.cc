@@ -122,6 +122,18 @@ write_continued(const Column &column, const Continuation &c, const RecordValues 
 	std::memcpy(data, source + column.data_start(), keep * 8);
 	std::memset(data + keep * 8, 0, c.bytes - (c.frames + more) * sizeof(Frame) - keep * 8);
 
+	/* the last word kept may end in bits of records that a truncation dropped */
+	uint32_t tail = static_cast<uint32_t>(static_cast<uint64_t>(c.in_last) * c.last.width() % 64);
+
+	if (!c.refit && tail > 0)
+	{
+		uint64_t word;
+
+		std::memcpy(&word, data + (keep - 1) * 8, 8);
+		word &= (UINT64_C(1) << tail) - 1;
+		std::memcpy(data + (keep - 1) * 8, &word, 8);
+	}
+
 	Continued<RecordValues> values{column, c, added};
 
 	detail::put_residuals(values, 0, c.refit ? 0 : c.in_last, c.in_last + c.added, c.fit, data + offset * 8);

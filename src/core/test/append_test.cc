@@ -97,6 +97,46 @@ TEST_P(Append, RefusesRecordsWithinTheBase)
 	EXPECT_FALSE(alex_node_append(page.data(), source.data(), records[20], 0));
 }
 
+/* Truncation leaves bits of dropped records in the last word; what is appended must not be mixed with them. */
+TEST_P(Append, BehindATruncation)
+{
+	const Shape shape = GetParam();
+	Rng rng(11);
+	unsigned appended = 0;
+
+	for (const DataSet &set : sets_of(shape))
+		for (const Tids tids : tids_of(set, shape))
+		{
+			SCOPED_TRACE(std::string(set.name) + " " + tids_name(tids));
+			const Records records = sorted_records(set, shape, 600, tids, rng);
+			const auto total = static_cast<uint32_t>(records.size());
+
+			for (uint32_t n : {40U, 100U, 333U, 500U})
+			{
+				if (n + 1 >= total)
+					continue;
+				const uint32_t cut = 1 + static_cast<uint32_t>(below(rng, n - 1));
+				Page source = empty_node(shape, records, 0, total);
+				Page truncated = source;
+				Page page = source;
+				Records expected = records.slice(0, cut);
+
+				if (!alex_node_store(source.data(), records.data(), n, 0))
+					continue;
+				alex_node_truncate(truncated.data(), source.data(), records[cut]);
+				/* the record put behind is a later one, so its residual differs from the one dropped */
+				if (!alex_node_append(page.data(), truncated.data(), records[n], 0))
+					continue;
+				expected.add(records[n]);
+				appended++;
+				uint64_t *scratch = scratch_of(shape.stride(), shape.page_size);
+
+				ASSERT_TRUE(expected.equals(scratch, alex_decode(page.data(), scratch))) << "n " << n << ", cut " << cut;
+			}
+		}
+	ASSERT_GT(appended, 5U);
+}
+
 /* What the append is for: a full line of keys and rows costs no space and no rewrite. */
 TEST(AppendLine, TakesNoSpace)
 {

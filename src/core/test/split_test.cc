@@ -112,7 +112,7 @@ TEST_P(Planning, ChooseSplit)
 			for (const bool append : {false, true})
 			{
 				SCOPED_TRACE("n " + std::to_string(n) + (append ? ", append" : ""));
-				const uint32_t left = alex_choose_split(part.data(), n, shape.words, shape.level, capacity, append);
+				const uint32_t left = alex_choose_split(part.data(), n, shape.words, shape.level, capacity, append ? capacity : 0);
 
 				ASSERT_LT(left, n);
 				if (left == 0)
@@ -146,7 +146,7 @@ TEST_P(Planning, SmallSplits)
 	for (uint32_t n = 2; n <= 6; n++)
 		for (const bool append : {false, true})
 		{
-			const uint32_t left = alex_choose_split(records.data(), n, shape.words, shape.level, capacity, append);
+			const uint32_t left = alex_choose_split(records.data(), n, shape.words, shape.level, capacity, append ? capacity : 0);
 
 			EXPECT_GE(left, 1U);
 			EXPECT_LT(left, n);
