@@ -218,6 +218,7 @@ insert(benchmark::State &state, const DataSet &set, Tids tids)
 		for (size_t i = 0; i < arriving.size(); i++)
 			tree.insert(arriving[i]);
 		count_space(state, tree, arriving.size());
+		state.counters["appends"] = static_cast<double>(tree.counts().appends);
 		state.counters["merges"] = static_cast<double>(tree.counts().merges);
 	});
 }

@@ -162,6 +162,23 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 	uint16_t length = 0;
 	const uint32_t some = std::min(n + delta, 1000U);
 
+	/* a record behind all others, which the cheap merge takes, or any */
+	AlexLayout layout;
+	alex_layout(page.data(), &layout);
+	alex_prefetch(page.data(), &layout, unit(rng));
+	for (int i = 0; i < 2; i++)
+	{
+		if (i == 0 && n + delta > 0)
+		{
+			std::copy_n(decoded + static_cast<size_t>(n + delta - 1) * stride, stride, record);
+			step_position(record, words, true);
+		}
+		if (alex_node_append(copy.data(), page.data(), record, i == 0 ? 0 : 64))
+			require(alex_node_problem(copy.data(), words, page_size) == nullptr, "an append makes a node");
+		copy = page;
+		interesting_position(records, words, rng, record);
+	}
+
 	if (alex_delta_has_room(copy.data(), UINT32_MAX))
 		alex_delta_append(copy.data(), record, &offset, &length);
 	if (below(rng, 4) == 0)
@@ -170,7 +187,7 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 
 		alex_node_store(copy.data(), decoded, n + delta, 0);
 		require(alex_fit(decoded, some, words, level, capacity, below(rng, 2) == 0, 0) <= some, "fit is at most n");
-		require(some == 0 || alex_choose_split(decoded, some, words, level, capacity, below(rng, 2) == 0) < some,
+		require(some == 0 || alex_choose_split(decoded, some, words, level, capacity, below(rng, 2) == 0 ? capacity : 0) < some,
 				"a split leaves something on the right");
 	}
 	return true;

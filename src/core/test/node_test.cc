@@ -179,6 +179,57 @@ TEST_P(NodeChange, TruncateEverywhere)
 	}
 }
 
+/* A truncated node is as good as any: what was cut off must not show in what is added behind. */
+TEST_P(NodeChange, TruncateThenAppend)
+{
+	const Shape shape = GetParam();
+	std::vector<uint64_t> scratch(shape.scratch_words());
+	unsigned appended = 0;
+
+	for (const DataSet &set : sets_of(shape))
+	{
+		const Tids tids = tids_of(set, shape)[1];
+		Rng rng(4);
+		const Records records = sorted_records(set, shape, 300 + shape.page_size / 16, tids, rng);
+		const Node node = full_node(shape, records, 0, rng);
+
+		SCOPED_TRACE(std::string(set.name) + " " + tids_name(tids));
+		for (int i = 0; i < 30 && node.records.size() > 3; i++)
+		{
+			const size_t cut = 2 + below(rng, node.records.size() - 3);
+			Records expected = node.records.slice(0, cut);
+			Records added(shape.stride());
+			Page left(shape.page_size);
+			uint16_t offset;
+			uint16_t length;
+
+			/* some of the records that were cut off come back, in the places of others */
+			for (size_t j = cut + below(rng, 3); j < node.records.size() && added.size() < 20; j += 1 + below(rng, 3))
+				added.add(node.records[j]);
+			if (added.size() == 0)
+				continue;
+			alex_node_truncate(left.data(), node.page.data(), node.records[cut]);
+			left.node().right = ALEX_NO_BLOCK;
+			uint32_t raw = 0;
+			while (raw + 1 < added.size() && alex_delta_has_room(left.data(), UINT32_MAX))
+			{
+				expected.add(added[raw]);
+				alex_delta_append(left.data(), added[raw++], &offset, &length);
+			}
+			expected.add(added[raw]);
+
+			Page page = left;
+			if (!alex_node_append(page.data(), left.data(), added[raw], 0))
+				continue;
+			appended++;
+			ASSERT_EQ(alex_decode(page.data(), scratch.data()), expected.size());
+			ASSERT_TRUE(expected.equals(scratch.data(), expected.size())) << "cut at " << cut;
+			ASSERT_STREQ(alex_node_validate(page.data(), shape.words, shape.page_size, scratch.data()), nullptr);
+		}
+	}
+	EXPECT_GT(appended, 0U);
+}
+
 TEST_P(NodeChange, TruncateToNothing)
 {
 	const Shape shape = GetParam();

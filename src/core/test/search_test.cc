@@ -59,7 +59,7 @@ TEST_P(Search, LowerBound)
 			alex_read(node.page.data(), i, record);
 			base.add(record);
 		}
-		for (size_t i = 0; i < base.size(); i += 1 + base.size() / 500)
+		for (size_t i = 0; i < base.size(); i += 1 + base.size() / 200)
 		{
 			std::copy(base[i], base[i] + shape.words + 1, position);
 			ASSERT_NO_FATAL_FAILURE(check());
@@ -94,6 +94,31 @@ TEST_P(SearchInner, FindChild)
 			ASSERT_EQ(alex_find_child(node.page.data(), position, separator), expected[shape.words + 1]);
 			ASSERT_EQ(alex_compare(separator, expected, shape.words), 0);
 			ASSERT_EQ(alex_find_child(node.page.data(), position, nullptr), expected[shape.words + 1]);
+		}
+	});
+}
+
+/* A private copy of the separators is searched as the node itself is, wherever the search begins. */
+TEST_P(SearchInner, FindSeparator)
+{
+	const Shape shape = GetParam();
+
+	for_all_nodes(shape, [&](const Node &node, Rng &rng) {
+		const auto n = static_cast<uint32_t>(node.records.size());
+		std::vector<uint64_t> separators;
+
+		for (uint32_t i = 0; i < n; i++)
+			separators.insert(separators.end(), node.records[i], node.records[i] + shape.words + 1);
+		for (int i = 0; i < 200; i++)
+		{
+			uint64_t position[position_max];
+
+			interesting_position(node.records, shape.words, rng, position);
+			size_t expected = node.records.lower_bound(position, shape.words);
+			if (expected == n || (expected > 0 && alex_compare(node.records[expected], position, shape.words) > 0))
+				expected--;
+			const auto guess = static_cast<uint32_t>(i < 2 ? (i == 0 ? 0 : n - 1) : below(rng, n));
+			ASSERT_EQ(alex_find_separator(separators.data(), n, shape.words, position, guess), expected) << guess;
 		}
 	});
 }

@@ -20,6 +20,7 @@ class Tree
 public:
 	struct Counts
 	{
+		uint64_t appends = 0;	  /* merges behind the base */
 		uint64_t merges = 0;	  /* rewrites that fitted the page */
 		uint64_t splits = 0;	  /* into two re-encoded pages */
 		uint64_t truncations = 0; /* the left part would not fit once re-encoded */
@@ -62,12 +63,12 @@ public:
 			found = true;
 			check(step < max_steps, "a delete takes too many splits");
 			std::move(record(at + 1, 0), record(n, 0), record(at, 0));
-			if (rewrite(block, --n, 0))
+			if (rewrite(block, --n))
 				return true;
 			/* without the record the rest takes more room than with it */
-			if (split(block, n, 0, false))
+			if (split(block, n, 0, false, capacity_))
 				return true;
-			split_without_encoding(block, n, 0);
+			split_without_encoding(block, n, 0, capacity_);
 		}
 	}
 
@@ -166,13 +167,13 @@ public:
 				for (uint32_t i = 0; i < n; i++)
 					if (!dead(record(i, 0)))
 						std::copy_n(record(i, 0), words_ + 1, record(kept++, 0));
-				if (kept == n || rewrite(block, kept, 0) || split(block, kept, 0, false))
+				if (kept == n || rewrite(block, kept) || split(block, kept, 0, false, capacity_))
 				{
 					removed += n - kept;
 					break;
 				}
 				/* the right part is done with; the left is as it was */
-				split_without_encoding(block, kept, 0);
+				split_without_encoding(block, kept, 0, capacity_);
 				removed += n - kept;
 				const uint64_t *high = alex_high_fence(pages_[block].data());
 				const uint32_t left = alex_decode(pages_[block].data(), buffer_.data());
@@ -382,9 +383,8 @@ private:
 	uint32_t reserve() const { return capacity_ / 16; }
 
 	bool
-	rewrite(uint32_t block, uint32_t n, int level)
+	rewrite(uint32_t block, uint32_t n)
 	{
-		(void) level;
 		counts_.merges++;
 		return n == 0 ? alex_node_store(pages_[block].data(), nullptr, 0, 0)
 					  : alex_node_store(pages_[block].data(), buffer_.data(), n, 0);
@@ -408,6 +408,13 @@ private:
 			}
 			check(step < max_steps, "an insert takes too many splits");
 
+			Page image = page;
+			if (alex_node_append(image.data(), page.data(), fresh, reserve()))
+			{
+				counts_.appends++;
+				page = std::move(image);
+				return;
+			}
 			const uint32_t n = alex_decode(page.data(), buffer_.data());
 			const uint32_t at = index_of(n, fresh, level);
 			const int stride = alex_stride(words_, level);
@@ -419,21 +426,25 @@ private:
 				counts_.merges++;
 				return;
 			}
-			if (split(block, n + 1, level, at == n && page.node().right == ALEX_NO_BLOCK))
+			if (split(block, n + 1, level, at == n && page.node().right == ALEX_NO_BLOCK, capacity_ - reserve()))
 				return;
-			alex_decode(page.data(), buffer_.data());
-			split_without_encoding(block, n, level);
+			split_without_encoding(block, n + 1, level, capacity_ - reserve());
+			/* on the right it is stored; the left part is as it was */
+			if (alex_compare(fresh, alex_high_fence(pages_[block].data()), words_) >= 0)
+				return;
 		}
 	}
 
-	/* Splits a node whose records are to be the n of the buffer. Returns false if no two pages can hold them. */
+	/*
+	 * Splits a node whose records are to be the n of the buffer, which do not fit "room" bytes. Returns false if no two
+	 * nodes of that room can hold them.
+	 */
 	bool
-	split(uint32_t block, uint32_t n, int level, bool append)
+	split(uint32_t block, uint32_t n, int level, bool append, uint32_t room)
 	{
-		const uint32_t left = n < 2 ? 0 : alex_choose_split(buffer_.data(), n, words_, level, capacity_, append);
-		const uint32_t middle = left > 0 || !append || n < 2
-			? left
-			: alex_choose_split(buffer_.data(), n, words_, level, capacity_, false);
+		const uint32_t left = n < 2 ? 0 : alex_choose_split(buffer_.data(), n, words_, level, room, append ? room : 0);
+		const uint32_t middle =
+			left > 0 || !append || n < 2 ? left : alex_choose_split(buffer_.data(), n, words_, level, room, 0);
 
 		if (middle == 0)
 			return false;
@@ -457,14 +468,14 @@ private:
 	 * right, and the node itself is truncated, which needs no more room than before. The caller tries again.
 	 */
 	void
-	split_without_encoding(uint32_t block, uint32_t n, int level)
+	split_without_encoding(uint32_t block, uint32_t n, int level, uint32_t room)
 	{
-		uint32_t suffix = alex_fit(buffer_.data(), n, words_, level, capacity_, true, 0);
+		const uint32_t suffix = alex_fit(buffer_.data(), n, words_, level, room, true, 0);
 		uint64_t separator[position_max];
 
 		check(n > 1, "a node of one record does not fit a page");
+		check(suffix < n, "all records fit, but could not be stored");
 		counts_.truncations++;
-		suffix = std::min(suffix, n - 1);
 		separate(n - suffix, level, separator);
 
 		Page image(page_size_);

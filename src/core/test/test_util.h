@@ -187,7 +187,7 @@ private:
 
 /*
  * Every set meets every shape of TIDs and of node, but all combinations would take minutes. Each set gets two of the five
- * shapes of TIDs in each node, other ones in the next; the largest nodes take every third set.
+ * shapes of TIDs in each node, other ones in the next; the largest nodes take every sixth set.
  */
 inline std::vector<DataSet>
 sets_of(const Shape &shape)
@@ -196,7 +196,7 @@ sets_of(const Shape &shape)
 	unsigned turn = shape.words + shape.level;
 
 	if (shape.page_size == 32768)
-		std::erase_if(sets, [&](const DataSet &) { return turn++ % 3 != 0; });
+		std::erase_if(sets, [&](const DataSet &) { return turn++ % 6 != 0; });
 	return sets;
 }
 

@@ -437,8 +437,8 @@ TEST(TreeSpace, InsertedOneByOne)
 			const double bytes = static_cast<double>(tree.bytes()) / static_cast<double>(n);
 
 			if (std::getenv("ALEX_TEST_VERBOSE") != nullptr)
-				std::printf("%-14s %-10s %6.2f bytes/key, height %d, merges %lu, splits %lu, truncations %lu\n", set.name,
-							tids_name(bound.tids), bytes, tree.height(), tree.counts().merges, tree.counts().splits,
+				std::printf("%-14s %-10s %6.2f bytes/key, height %d, appends %lu, merges %lu, splits %lu, truncations %lu\n", set.name,
+							tids_name(bound.tids), bytes, tree.height(), tree.counts().appends, tree.counts().merges, tree.counts().splits,
 							tree.counts().truncations);
 			EXPECT_LE(bytes, bound.bytes);
 			EXPECT_LE(tree.height(), highest(n, 1, 8192));
