@@ -100,7 +100,7 @@ copy_node(AlexRoute *route, Relation rel, const AlexIndex *index, BlockNumber bl
 	alex_lock(rel, index, buffer, BUFFER_LOCK_SHARE);
 	if (level < 0)
 		level = alex_cheader(page)->level;
-	if (!alex_covers(page, level, position) || alex_record_count(page) == 0)
+	if (level == 0 || !alex_covers(page, level, position) || alex_record_count(page) == 0)
 	{
 		UnlockReleaseBuffer(buffer);
 		return NULL;

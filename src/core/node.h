@@ -12,9 +12,7 @@
 namespace alex
 {
 
-/* More than any page's delta holds: pages are at most 32 KB and records at least 16 bytes. */
-constexpr uint32_t kMaxDelta = 2048;
-constexpr uint32_t kMaxPageSize = 32768;
+constexpr uint32_t kMaxPageSize = 32768; // no delta is larger, so it fits an array of this size on the stack
 
 /** An encoded tie of a leaf: TIDs are numbered block * radix + offset - 1, so rows in order lie on a line. */
 constexpr uint64_t

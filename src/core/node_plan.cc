@@ -55,7 +55,7 @@ alex_fit(const uint64_t *records, uint32_t n, int words, int level, uint32_t roo
 		else
 			beyond = m;
 
-		/* sizes grow about linearly: aim at the room; after a miss in the same region, halve it */
+		/* sizes grow about linearly: aim at the room, or at the middle of what is left if that leads nowhere new */
 		uint32_t aim = static_cast<uint32_t>(std::min<uint64_t>(
 			size == 0 ? UINT32_MAX : static_cast<uint64_t>(m) * room / size, UINT32_MAX));
 
