@@ -34,6 +34,7 @@ shared_buffers = 64MB
 max_connections = 40
 log_statement = none
 log_checkpoints = off
+log_line_prefix = '%m [%p] %q%a %e '
 log_autovacuum_min_duration = -1
 autovacuum = off
 jit = off
@@ -216,7 +217,7 @@ sub clean_log
 {
 	my ($node, $name) = @_;
 	my $log = slurp_file($node->logfile);
-	my @bad = grep { /PANIC:|TRAP:|inconsistent page|was terminated by signal|invalid page|XX001|XX002|WAL contains references/ } split /\n/, $log;
+	my @bad = grep { /PANIC:|TRAP:|inconsistent page|was terminated by signal|invalid page| XX00[12] |is corrupt at block|WAL contains references/ } split /\n/, $log;
 
 	is(join("\n", @bad), '', $name || 'nothing bad in the log of ' . $node->name);
 	return;
