@@ -113,11 +113,14 @@ need_packages() {
 
 # Debian creates and starts a cluster "main" with the first server package. We want the
 # programs only, so that is turned off, for this one installation.
+NO_CLUSTER_CONF=/etc/postgresql-common/createcluster.d/omen_alex_setup.conf
+NO_CLUSTER=
 install_packages() {
-	local conf=/etc/postgresql-common/createcluster.d/omen_alex_setup.conf server= status=0
+	local conf=$NO_CLUSTER_CONF server= status=0
 
 	if printf '%s\n' "$@" | grep -qx 'postgresql-[0-9]*'; then server=1; fi
 	if [ -n "$server" ]; then
+		NO_CLUSTER=1
 		as_root mkdir -p "${conf%/*}"
 		echo 'create_main_cluster = false' | as_root tee "$conf" >/dev/null
 	fi
@@ -125,6 +128,7 @@ install_packages() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" 2>&1 |
 		sed -n -e 's/^Setting up/   &/p' -e '/^[EW]: /p' -e '/[Ee]rror[: ]/p' || status=$?
 	[ -z "$server" ] || as_root rm -f "$conf"
+	NO_CLUSTER=
 	[ $status = 0 ] || die "apt-get could not install: $*"
 }
 
@@ -173,6 +177,8 @@ end_work() {
 	trap - EXIT INT TERM HUP
 	set +e
 	own_output
+	# An interrupt may have come in the middle of an installation.
+	[ -z "$NO_CLUSTER" ] || as_root rm -f "$NO_CLUSTER_CONF"
 	[ -n "$WORK" ] || exit "$status"
 	cd /
 	# Every server below $WORK is ours: the one started here, and any that a test left behind. A pid file

@@ -11,6 +11,19 @@ WHERE am.amname = t_am() AND NOT amvalidate(oc.oid);
 -- What the access method says it can do.
 SELECT p, pg_indexam_has_property(a.oid, p) FROM pg_am a,
 	   unnest('{can_order,can_unique,can_exclude}'::text[]) p WHERE amname = t_am();
+-- Every property is that of btree, except what the release notes say.
+CREATE TABLE prop (k int8);
+CREATE INDEX prop_am ON prop USING :am (k DESC);
+CREATE INDEX prop_btree ON prop USING btree (k DESC);
+SELECT p, pg_indexam_has_property(a.oid, p) AS am, pg_indexam_has_property(b.oid, p) AS btree
+FROM pg_am a, pg_am b, unnest('{can_order,can_unique,can_multi_col,can_exclude,can_include}'::text[]) p
+WHERE a.amname = t_am() AND b.amname = 'btree' AND pg_indexam_has_property(a.oid, p) <> pg_indexam_has_property(b.oid, p)
+ORDER BY p;
+SELECT p FROM unnest('{clusterable,index_scan,bitmap_scan,backward_scan}'::text[]) p
+WHERE pg_index_has_property('prop_am'::regclass, p) IS DISTINCT FROM pg_index_has_property('prop_btree'::regclass, p);
+SELECT p FROM unnest('{asc,desc,nulls_first,nulls_last,orderable,distance_orderable,returnable,search_array,search_nulls}'::text[]) p
+WHERE pg_index_column_has_property('prop_am'::regclass, 1, p) IS DISTINCT FROM pg_index_column_has_property('prop_btree'::regclass, 1, p);
+DROP TABLE prop;
 CREATE TABLE ddl (id int8 NOT NULL, k int8, f float8, t text, d date);
 INSERT INTO ddl SELECT i, hashint8(i) % 20000, i * 0.5, i::text, date '2000-01-01' + (i % 1000)::int
 FROM generate_series(1, 20000) i;

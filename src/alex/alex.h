@@ -95,6 +95,9 @@ extern void alex_lock(Relation rel, const AlexIndex *index, Buffer buffer, int a
 /* Is this locked page the live node of the level that covers the position? */
 extern bool alex_covers(Page page, int level, const uint64 *position);
 
+/* Or is it the left half of an unfinished split of that node, whose right half does, though the parent cannot say so? */
+extern bool alex_left_of_unfinished_split(Page page, int level, const uint64 *position);
+
 /*
  * Finds the node of the given level that covers the position; returns it pinned and locked as asked. With
  * BUFFER_LOCK_EXCLUSIVE, splits found unfinished on the way along that level are finished.
@@ -114,6 +117,9 @@ extern void alex_install(Buffer buffer, const char *image);
  * valid, is the exclusively locked node one level down whose unfinished split the record finishes.
  */
 extern void alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child);
+
+/* An empty private image with a page's identity: fences, links, level and flags. */
+extern char *alex_make_successor(const AlexIndex *index, Page page);
 
 /* Adds the missing separator of the right sibling to the parent, and clears the flag. Keeps the lock. */
 extern void alex_finish_split(Relation rel, const AlexIndex *index, Buffer buffer);

@@ -248,9 +248,8 @@ rewrite_node(Relation rel, Buffer buffer, const char *image, Buffer child)
 	END_CRIT_SECTION();
 }
 
-/* An empty image with a page's identity: fences, links, level and flags. */
-static char *
-make_successor(const AlexIndex *index, Page page)
+char *
+alex_make_successor(const AlexIndex *index, Page page)
 {
 	const AlexNodeHeader *node = alex_cheader(page);
 	char	   *image = make_image(index, node->level, alex_low_fence(page),
@@ -268,7 +267,7 @@ make_successor(const AlexIndex *index, Page page)
 static bool
 append_records(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child)
 {
-	char	   *image = make_successor(index, BufferGetPage(buffer));
+	char	   *image = alex_make_successor(index, BufferGetPage(buffer));
 	bool		appended = alex_node_append(image, BufferGetPage(buffer), record, ALEX_MERGE_RESERVE);
 
 	if (appended)
@@ -287,7 +286,7 @@ replace_records(Relation rel, const AlexIndex *index, Buffer *buffer, const uint
 {
 	Page		page = BufferGetPage(*buffer);
 	const AlexNodeHeader *node = alex_cheader(page);
-	char	   *image = make_successor(index, page);
+	char	   *image = alex_make_successor(index, page);
 	char	   *right_image;
 	uint64		separator[ALEX_MAX_WORDS + 1];
 	AlexReplaced result;

@@ -77,7 +77,6 @@ prepare_parent(Relation rel, const AlexIndex *index, Deletion *d)
 	int			stride = alex_stride(words, 1);
 	Page		leaf = BufferGetPage(d->leaf);
 	BlockNumber block = BufferGetBlockNumber(d->leaf);
-	const AlexNodeHeader *parent_node;
 	Page		parent;
 	uint64	   *records;
 	uint32		n;
@@ -86,7 +85,6 @@ prepare_parent(Relation rel, const AlexIndex *index, Deletion *d)
 
 	d->parent = alex_descend(rel, index, alex_low_fence(leaf), 1, BUFFER_LOCK_EXCLUSIVE);
 	parent = BufferGetPage(d->parent);
-	parent_node = alex_cheader(parent);
 
 	records = palloc((alex_record_count(parent) + 1) * stride * sizeof(uint64));
 	n = alex_decode(parent, records);
@@ -117,11 +115,7 @@ prepare_parent(Relation rel, const AlexIndex *index, Deletion *d)
 	memmove(records + (Size) at * stride, records + (Size) (at + 1) * stride,
 			(Size) (n - at - 1) * stride * sizeof(uint64));
 
-	d->parent_image = palloc(BLCKSZ);
-	alex_node_init(d->parent_image, BLCKSZ, words, 1, alex_low_fence(parent),
-				   parent_node->right == InvalidBlockNumber ? NULL : alex_high_fence(parent),
-				   parent_node->left, parent_node->right);
-	alex_header(d->parent_image)->flags = parent_node->flags;
+	d->parent_image = alex_make_successor(index, parent);
 
 	/* a hole in a line of separators can need more room than the line did: then the leaf stays */
 	fits = alex_node_store(d->parent_image, records, n - 1, 0);

@@ -68,6 +68,19 @@ alextranslatecmptype(CompareType cmptype, Oid opfamily)
 #endif
 
 /*
+ * Core derives most properties from the handler's flags. Only this one it would ask amcanreturn, which says no in
+ * recovery; what the index can do does not depend on that.
+ */
+static bool
+alexproperty(Oid index, int column, IndexAMProperty property, const char *name, bool *result, bool *isnull)
+{
+	if (property != AMPROP_RETURNABLE || column == 0)
+		return false;
+	*result = true;
+	return true;
+}
+
+/*
  * alexhandler(internal) returns index_am_handler. On 18 the planner calls it for every lookup of an operator of our
  * families, so it does nothing but fill in the fields.
  */
@@ -121,7 +134,7 @@ alexhandler(PG_FUNCTION_ARGS)
 	am->amgettreeheight = alexgettreeheight;
 #endif
 	am->amoptions = alexoptions;
-	am->amproperty = NULL;		/* core knows the answers from the flags above */
+	am->amproperty = alexproperty;
 	am->ambuildphasename = alexbuildphasename;
 	am->amvalidate = alexvalidate;
 	am->amadjustmembers = NULL;

@@ -163,6 +163,15 @@ alex_covers(Page page, int level, const uint64 *position)
 	return node->level == level && (node->flags & ALEX_DELETED) == 0 && alex_fence_side(page, position) == 0;
 }
 
+bool
+alex_left_of_unfinished_split(Page page, int level, const uint64 *position)
+{
+	const AlexNodeHeader *node = alex_cheader(page);
+
+	return node->level == level && (node->flags & ALEX_DELETED) == 0 && (node->flags & ALEX_INCOMPLETE_SPLIT) &&
+		alex_fence_side(page, position) > 0;
+}
+
 void
 alex_install(Buffer buffer, const char *image)
 {

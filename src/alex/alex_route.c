@@ -85,10 +85,13 @@ alex_route_forget(AlexRoute *route)
 	route->last = NULL;
 }
 
-/* Copies an inner node. NULL if the block is not (any more) the node of that level that covers the position. */
+/*
+ * Copies an inner node. NULL if the block is not the node of that level that covers the position; *stale says whether its
+ * parent's copy is to blame, rather than a split whose separator the parent itself still lacks.
+ */
 static RouteNode *
 copy_node(AlexRoute *route, Relation rel, const AlexIndex *index, BlockNumber block, int level,
-		  const uint64 *position)
+		  const uint64 *position, bool *stale)
 {
 	int			words = route->words;
 	int			stride = alex_stride(words, 1);
@@ -102,6 +105,7 @@ copy_node(AlexRoute *route, Relation rel, const AlexIndex *index, BlockNumber bl
 		level = alex_cheader(page)->level;
 	if (level == 0 || !alex_covers(page, level, position) || alex_record_count(page) == 0)
 	{
+		*stale = !alex_left_of_unfinished_split(page, level, position);
 		UnlockReleaseBuffer(buffer);
 		return NULL;
 	}
@@ -170,6 +174,7 @@ alex_route_find(AlexRoute *route, Relation rel, const AlexIndex *index, const ui
 	{
 		RouteNode  *node = *at;
 		uint32		i;
+		bool		stale;
 
 		if (node == NULL)
 		{
@@ -179,11 +184,11 @@ alex_route_find(AlexRoute *route, Relation rel, const AlexIndex *index, const ui
 				route->last = NULL;
 				return NULL;
 			}
-			node = *at = copy_node(route, rel, index, block, level, position);
+			node = *at = copy_node(route, rel, index, block, level, position, &stale);
 			if (node == NULL)
 			{
-				/* its parent is out of date */
-				alex_route_forget(route);
+				if (stale)
+					alex_route_forget(route);
 				return NULL;
 			}
 		}

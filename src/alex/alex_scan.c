@@ -203,7 +203,7 @@ previous_position(const AlexScan *so, const uint64 *position, uint64 *previous)
 			break;
 }
 
-/* The same by the route; InvalidBuffer if that is not up to date. */
+/* find_leaf by the route; InvalidBuffer if that is not up to date. */
 static Buffer
 find_leaf_by_route(IndexScanDesc scan, const uint64 *position)
 {
@@ -251,8 +251,12 @@ find_leaf_by_route(IndexScanDesc scan, const uint64 *position)
 	alex_lock(rel, &so->index, buffer, BUFFER_LOCK_SHARE);
 	if (!alex_covers(BufferGetPage(buffer), 0, position))
 	{
+		/* an unfinished split is not the route's fault, and copying the parent again would not help */
+		bool		stale = !alex_left_of_unfinished_split(BufferGetPage(buffer), 0, position);
+
 		UnlockReleaseBuffer(buffer);
-		alex_route_forget(so->route);
+		if (stale)
+			alex_route_forget(so->route);
 		return InvalidBuffer;
 	}
 	if (leaf->layout.key_start == 0 || leaf->uses % ROUTE_USES == 0)

@@ -207,9 +207,10 @@ alex_node_store(void *page, const uint64_t *records, uint32_t n, uint32_t reserv
 
 	for (int c = 0; c < columns; c++)
 	{
+		if (n == 0)
+			break; /* "records" may be null */
 		values[c] = alex::RecordValues(records, columns, c, h->level == 0 && c == words ? radix : 0);
-		if (n > 0)
-			plans[c] = alex::plan_column(values[c], n);
+		plans[c] = alex::plan_column(values[c], n);
 		bytes += plans[c].bytes;
 	}
 	if (bytes + reserve > head->pd_special - start)
