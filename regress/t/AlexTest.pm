@@ -217,7 +217,7 @@ sub clean_log
 {
 	my ($node, $name) = @_;
 	my $log = slurp_file($node->logfile);
-	my @bad = grep { /PANIC:|TRAP:|inconsistent page|was terminated by signal|invalid page| XX00[12] |is corrupt at block|WAL contains references/ } split /\n/, $log;
+	my @bad = grep { /PANIC:|TRAP:|inconsistent page|was terminated by signal|invalid page| XX002 |is corrupt at block|WAL contains references/ } split /\n/, $log;
 
 	is(join("\n", @bad), '', $name || 'nothing bad in the log of ' . $node->name);
 	return;
