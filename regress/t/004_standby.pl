@@ -23,11 +23,14 @@ wal_consistency_checking = 'all'
 max_wal_size = 2GB
 CONF
 $primary->start;
+# With a slot, no WAL is removed that a slow standby still needs: checked records are large.
+$primary->safe_psql('postgres', q{SELECT pg_create_physical_replication_slot('standby', true)});
 load_helpers($primary);
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->append_conf('postgresql.conf', <<'CONF');
+primary_slot_name = 'standby'
 max_standby_streaming_delay = 2s
 hot_standby_feedback = on
 CONF

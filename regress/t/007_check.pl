@@ -405,7 +405,9 @@ is($node->safe_psql('postgres', q{
 # ---- a standby, while it follows ----
 
 my $standby = PostgreSQL::Test::Cluster->new('standby');
+$node->safe_psql('postgres', q{SELECT pg_create_physical_replication_slot('standby', true)});
 $standby->init_from_backup($node, 'standby', has_streaming => 1);
+$standby->append_conf('postgresql.conf', q{primary_slot_name = 'standby'});
 $standby->start;
 $node->safe_psql('postgres', q{
 	CREATE TABLE busy (k int8, i int);
