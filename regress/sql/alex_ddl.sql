@@ -302,3 +302,14 @@ BEGIN; SELECT mark_join('SELECT (count(*), sum(a.id), sum(b.id), count(b.id))::t
 BEGIN; SELECT mark_join('SELECT (count(*), sum(id))::text FROM (SELECT a.id FROM mark1 a JOIN mark2 b USING (k) ORDER BY a.k DESC OFFSET 0) s'); ROLLBACK;
 
 DROP TABLE ddl, walk, mark1, mark2;
+
+-- A build that does not fit its memory sorts on disk, and gives the same index.
+CREATE TABLE spill AS SELECT hashint8extended(i, 7) AS k FROM generate_series(1, 600000) i;
+SET maintenance_work_mem = '1MB';
+CREATE INDEX spill_disk ON spill USING :am (k);
+SET maintenance_work_mem = '256MB';
+CREATE INDEX spill_memory ON spill USING :am (k);
+RESET maintenance_work_mem;
+SELECT alex_check('spill_disk', true);
+SELECT pg_relation_size('spill_disk') = pg_relation_size('spill_memory') AS same_size;
+DROP TABLE spill;
