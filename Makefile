@@ -19,7 +19,7 @@ top = $(if $(VPATH),$(VPATH),.)
 DATA = $(patsubst $(top)/%,%,$(wildcard $(top)/sql/omen_alex--*.sql))
 
 core_sources = $(patsubst $(top)/%,%,$(wildcard $(top)/src/core/*.cc))
-c_sources = $(patsubst $(top)/%,%,$(wildcard $(top)/src/alex/*.c $(top)/src/common/*.c))
+c_sources = $(patsubst $(top)/%,%,$(wildcard $(top)/src/alex/*.c $(top)/src/omen/*.c $(top)/src/common/*.c))
 core_objects = $(core_sources:.cc=.o)
 c_objects = $(c_sources:.c=.o)
 OBJS = $(core_objects) $(c_objects)
@@ -64,7 +64,7 @@ endif
 # called from an expression. Servers with LLVM would ask for it, and PGXS has no rule to make it from .cc.
 override with_llvm = no
 
-PG_CPPFLAGS = -I$(top)/src/core -I$(top)/src/alex -I$(top)/src/common
+PG_CPPFLAGS = -I$(top)/src/core -I$(top)/src/alex -I$(top)/src/omen -I$(top)/src/common
 
 # Linked only if something needs it (--as-needed), which so far nothing does; on the list so
 # that a build with other compiler settings cannot end in a module that does not load.

@@ -11,7 +11,7 @@
 \echo Use "CREATE EXTENSION omen_alex" to load this file. \quit
 
 /*
- * Access method
+ * Access methods
  */
 
 CREATE FUNCTION alexhandler(pg_catalog.internal)
@@ -24,6 +24,17 @@ COMMENT ON FUNCTION alexhandler(pg_catalog.internal) IS
 CREATE ACCESS METHOD alex TYPE INDEX HANDLER alexhandler;
 COMMENT ON ACCESS METHOD alex IS
 	'learned index: ordered, unique, crash-safe';
+
+CREATE FUNCTION omenhandler(pg_catalog.internal)
+RETURNS pg_catalog.table_am_handler
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'omenhandler';
+COMMENT ON FUNCTION omenhandler(pg_catalog.internal) IS
+	'omen table access method handler';
+
+CREATE ACCESS METHOD omen TYPE TABLE HANDLER omenhandler;
+COMMENT ON ACCESS METHOD omen IS
+	'versioned table: rows keep their TID, old versions live in a store of their own';
 
 /*
  * Inspection

@@ -1,0 +1,268 @@
+/*
+ * omen.h - what the files of the omen table access method share: page formats, and the functions one file offers another.
+ *
+ * The algorithm, the locking order and the rules behind these functions are in src/omen/README.md.
+ */
+#ifndef OMEN_ALEX_OMEN_H
+#define OMEN_ALEX_OMEN_H
+
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/multixact.h"
+#include "access/relscan.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "executor/tuptable.h"
+#include "storage/bufmgr.h"
+#include "storage/bufpage.h"
+#include "storage/itemptr.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+
+/* ---- page formats ------------------------------------------------------------------------------------------------
+ *
+ * Row page: a standard page without special area. A line pointer is a row, its item the newest version (the head):
+ *
+ *   +-----------------+-------+-----------+-----+-----------+
+ *   | HeapTupleHeader | nulls | user data | pad | OmenLink  |      lp_len counts all of it
+ *   +-----------------+-------+-----------+-----+-----------+
+ *
+ * The link is the last 8 bytes of every item, and not aligned. It says where the version is that this one replaced. Tuples
+ * handed out have a t_len without it, so outside this access method nobody ever sees a link.
+ * An older version still in the page has the same form, but no line pointer.
+ */
+typedef struct OmenLink
+{
+	BlockNumber block;			/* InvalidBlockNumber: in the same page */
+	uint16		offset;			/* of the item in the page, or of the OmenRecord in the store page, in bytes; 0: none */
+	uint16		length;			/* of the item, its link included */
+} OmenLink;
+
+#define OMEN_LINK_SIZE ((Size) sizeof(OmenLink))
+
+StaticAssertDecl(sizeof(OmenLink) == 8, "the link is part of the disk format");
+
+/* The longest item of a row: heap's limit, its link included. */
+#define OMEN_MAX_ITEM MaxHeapTupleSize
+
+/*
+ * Store page: older versions moved out of row pages. pd_lower = pd_upper = SizeOfPageHeaderData, so that it looks full
+ * and empty to whoever looks for room or for line pointers; records follow each other from there to `fill`.
+ */
+typedef struct OmenStoreSpecial
+{
+	uint32		magic;			/* OMEN_STORE_MAGIC */
+	uint16		version;		/* OMEN_FORMAT_VERSION */
+	uint16		fill;			/* where the next record begins; MAXALIGNed */
+	TransactionId newest;		/* the newest superseder of any record here; invalid: no record */
+	uint32		generation;		/* counts how often the page was recycled */
+} OmenStoreSpecial;
+
+#define OMEN_STORE_MAGIC 0x4F4D5653 /* "OMVS" */
+#define OMEN_FORMAT_VERSION 1
+
+/* A version in the store: this, and then the item as it was in the row page, link included, padded to MAXALIGN. */
+typedef struct OmenRecord
+{
+	ItemPointerData row;		/* whose version this is */
+	uint16		length;			/* of the item */
+	TransactionId superseder;	/* xmin of the version that replaced it; invalid: nobody can need it any more */
+	uint32		unused;
+} OmenRecord;
+
+StaticAssertDecl(sizeof(OmenRecord) == 16, "the record header is part of the disk format");
+
+#define OMEN_STORE_START MAXALIGN(SizeOfPageHeaderData)
+#define OMEN_STORE_END (BLCKSZ - MAXALIGN(sizeof(OmenStoreSpecial)))
+#define OMEN_STORE_CAPACITY (OMEN_STORE_END - OMEN_STORE_START)
+#define OMEN_RECORD_SIZE(item_length) (sizeof(OmenRecord) + MAXALIGN(item_length))
+
+typedef enum OmenPageKind
+{
+	OMEN_PAGE_NEW,				/* all zeroes */
+	OMEN_PAGE_ROWS,
+	OMEN_PAGE_STORE
+} OmenPageKind;
+
+static inline OmenStoreSpecial *
+omen_store_special(Page page)
+{
+	return (OmenStoreSpecial *) ((char *) page + OMEN_STORE_END);
+}
+
+/* What page this is; an error (index_corrupted's sibling, data_corrupted) if it is none of ours. Any lock or, for row or store, a pin. */
+extern OmenPageKind omen_page_kind(Relation rel, BlockNumber block, Page page);
+
+/* ---- versions (omen_version.c) ------------------------------------------------------------------------------------ */
+
+/* One version of a row. */
+typedef struct OmenVersion
+{
+	HeapTupleData tuple;		/* t_self: the row; t_len: without the link; t_data: in the page, or in `copy` */
+	OmenLink	link;			/* to the version before it */
+	TransactionId superseder;	/* xmin of the version after it; invalid: this is the head */
+	bool		in_page;		/* t_data points into the row page */
+	PGAlignedBlock copy;		/* of a version that came from the store */
+} OmenVersion;
+
+/*
+ * All of these: the buffer of the row page is pinned and at least share-locked, and stays so while versions are walked.
+ */
+
+/* The head of a row. False: the line pointer is unused or dead. */
+extern bool omen_head(Relation rel, Buffer buffer, OffsetNumber offnum, OmenVersion *version);
+
+/* Steps to the version before. False: there is none. Only legal while somebody may still need that version: see README. */
+extern bool omen_older(Relation rel, Buffer buffer, OmenVersion *version);
+
+/*
+ * The version of a row that a snapshot sees; false: none. For serializable transactions it also notes the conflicts
+ * that reading the row makes (but takes no predicate lock). SnapshotDirty gets its xmin, xmax, token set as heap would.
+ * For other than MVCC snapshots: SnapshotAny gives the newest version that is committed or our own; SnapshotSelf likewise, unless it is deleted.
+ * With `all_dead` not NULL: set to whether the row is dead to all.
+ */
+extern bool omen_visible_version(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot snapshot,
+								 OmenVersion *version, bool *all_dead);
+
+/* Does a snapshot see the effects of xmin (of a version with this header)? Sets no hint bits. MVCC snapshots. */
+extern bool omen_xmin_visible(HeapTupleHeader header, Snapshot snapshot);
+
+/* tuple_satisfies_snapshot, by the header alone; any snapshot type it makes sense for */
+extern bool omen_header_visible(HeapTupleHeader header, Snapshot snapshot);
+
+/*
+ * The state of a row as a whole, as HeapTupleSatisfiesVacuum says it of a tuple, and the version that stands for it: the head or, if
+ * the head's inserter aborted or (unless it is us) is in progress and there is an older version, the newest that is not such.
+ * An update in progress is not an insert in progress: the row is LIVE, by its older version.
+ */
+extern HTSV_Result omen_row_status(Relation rel, Buffer buffer, OffsetNumber offnum, TransactionId oldest_xmin,
+								   OmenVersion *version);
+
+/* ---- slots (omen_slot.c) ------------------------------------------------------------------------------------------ */
+
+/*
+ * Must tuples be copied into slots? Yes if we may want the cleanup lock on pages that our own slots would pin, or in recovery, where
+ * replay compacts pages under pins. Asked once, when a scan begins.
+ */
+extern bool omen_must_copy(Relation rel);
+
+/*
+ * Puts a version into a slot, which must be of TTSOpsBufferHeapTuple. Unless `copy` is given or the version came from the store, the
+ * slot points into the page and pins it (the caller's own pin stays its own). Sets tts_tid and tts_tableOid.
+ */
+extern void omen_store_slot(Relation rel, Buffer buffer, OmenVersion *version, bool copy, TupleTableSlot *slot);
+
+/* ---- pruning (omen_prune.c) --------------------------------------------------------------------------------------- */
+
+typedef struct OmenPruneResult
+{
+	int			restored;		/* aborted updates undone */
+	int			ndead;			/* rows newly made LP_DEAD */
+	int			offloaded;		/* versions moved to the store */
+	int			dropped;		/* versions forgotten */
+} OmenPruneResult;
+
+/*
+ * On entering a row page: prune it if it is nearly full and it looks worth it, and the cleanup lock is to be had at once. The buffer is
+ * pinned once by the caller, and not locked. Never waits. Does nothing in recovery.
+ */
+extern void omen_prune_opt(Relation rel, Buffer buffer);
+
+/*
+ * Makes all the room there is to be made in a row page without touching what anybody can need: restores aborted heads, makes rows dead
+ * to all LP_DEAD, drops versions older than `horizon`, squeezes out the gaps; with `offload`, moves remaining older versions to the
+ * store (as far as a place for them was reserved). The cleanup lock is held. WAL and snapshot conflicts are done here.
+ */
+extern void omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, TransactionId oldest_xmin,
+							bool offload, OmenPruneResult *result);
+
+/*
+ * Undoes an aborted update, if the row has one: its head's xmin is aborted and there is an older version. Exclusive lock held.
+ * Returns whether it did.
+ */
+extern bool omen_restore_row(Relation rel, Buffer buffer, OffsetNumber offnum);
+
+/* ---- changes --------------------------------------------------------------------------------------------------------
+ * The callbacks of the routine, by file. */
+
+/* omen_insert.c */
+extern void omen_tuple_insert(Relation rel, TupleTableSlot *slot, CommandId cid, int options,
+							  struct BulkInsertStateData *bistate);
+extern void omen_tuple_insert_speculative(Relation rel, TupleTableSlot *slot, CommandId cid, int options,
+										  struct BulkInsertStateData *bistate, uint32 token);
+extern void omen_tuple_complete_speculative(Relation rel, TupleTableSlot *slot, uint32 token, bool succeeded);
+extern void omen_multi_insert(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, int options,
+							  struct BulkInsertStateData *bistate);
+
+/* omen_update.c, omen_delete.c, omen_lock.c */
+#if PG_VERSION_NUM >= 160000
+typedef TU_UpdateIndexes OmenUpdateIndexes;
+#else
+typedef bool OmenUpdateIndexes;
+#endif
+extern TM_Result omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandId cid,
+								   Snapshot snapshot, Snapshot crosscheck, bool wait, TM_FailureData *tmfd,
+								   LockTupleMode *lockmode, OmenUpdateIndexes *update_indexes);
+extern TM_Result omen_tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapshot,
+								   Snapshot crosscheck, bool wait, TM_FailureData *tmfd, bool changing_part);
+extern TM_Result omen_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slot,
+								 CommandId cid, LockTupleMode mode, LockWaitPolicy wait_policy, uint8 flags,
+								 TM_FailureData *tmfd);
+
+/* omen_fetch.c: index scans and fetches by TID */
+extern struct IndexFetchTableData *omen_index_fetch_begin(Relation rel);
+extern void omen_index_fetch_reset(struct IndexFetchTableData *data);
+extern void omen_index_fetch_end(struct IndexFetchTableData *data);
+extern bool omen_index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapshot snapshot,
+								   TupleTableSlot *slot, bool *call_again, bool *all_dead);
+extern bool omen_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slot);
+extern bool omen_tid_valid(TableScanDesc scan, ItemPointer tid);
+extern void omen_get_latest_tid(TableScanDesc scan, ItemPointer tid);
+extern bool omen_satisfies_snapshot(Relation rel, TupleTableSlot *slot, Snapshot snapshot);
+extern TransactionId omen_index_delete_tuples(Relation rel, TM_IndexDeleteOp *delstate);
+
+/* omen_scan.c, omen_bitmap.c, omen_sample.c, omen_analyze.c: the scan callbacks share this */
+typedef struct OmenScanData *OmenScan;
+
+/* every callback of scans, filled into the routine by omen_scan_callbacks() */
+extern void omen_scan_callbacks(TableAmRoutine *routine);
+
+/* omen_index.c: build, validate; omen_vacuum.c; omen_rewrite.c */
+extern void omen_index_callbacks(TableAmRoutine *routine);
+extern void omen_relation_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy bstrategy);
+extern void omen_copy_for_cluster(Relation old_rel, Relation new_rel, Relation old_index, bool use_sort,
+								  TransactionId oldest_xmin, TransactionId *xid_cutoff, MultiXactId *multi_cutoff,
+								  double *num_tuples, double *tups_vacuumed, double *tups_recently_dead);
+
+/* ---- the store (omen_store.c) -------------------------------------------------------------------------------------- */
+
+/*
+ * Lock order: row page before store page, never two row pages (but for a row that moves: lower block first), never a row page while
+ * a store page is locked.
+ */
+
+/* Copies the record a link points to; the row page is locked. Error if it is not a version of `row` replaced by `superseder`. */
+extern void omen_store_read(Relation rel, OmenLink link, ItemPointer row, TransactionId superseder, char *item);
+
+/* Is every record of a store page (locked) expired, that is, replaced by a transaction that is over and older than the horizon? */
+extern bool omen_store_expired(Relation rel, Page page, struct GlobalVisState *vistest);
+
+/* Turns an expired store page (exclusively locked, buffer pinned) into an empty row page; logs the conflict and the page. */
+extern void omen_store_free(Relation rel, Buffer buffer);
+
+/* ---- small things -------------------------------------------------------------------------------------------------- */
+
+/* Clears the visibility map bit of a page, and logs it. Exclusive lock on buffer; vmbuffer pinned for the page. No critical section needed. */
+extern void omen_clear_all_visible(Relation rel, Buffer buffer, Buffer vmbuffer);
+
+/* Cancels standby queries that might need what transactions up to `xid` replaced or deleted. Before the change is logged. */
+extern void omen_log_conflict(Relation rel, BlockNumber block, TransactionId xid);
+
+/* Raised whenever a chain or page is not what it must be. */
+pg_noreturn extern void omen_corrupted(Relation rel, BlockNumber block, OffsetNumber offnum, const char *what);
+
+#endif							/* OMEN_ALEX_OMEN_H */
