@@ -1,0 +1,172 @@
+/*
+ * omen_peek.c - steps to older versions that may be gone. See omen_peek.h.
+ */
+#include "omen.h"
+
+#include "access/transam.h"
+#include "storage/bufmgr.h"
+
+#include "omen_peek.h"
+
+/* The transaction is older than the horizon, so it is over. */
+static bool
+aborted(HeapTupleHeader header)
+{
+	if (HeapTupleHeaderXminCommitted(header))
+		return false;
+	return HeapTupleHeaderXminInvalid(header) || !TransactionIdDidCommit(HeapTupleHeaderGetRawXmin(header));
+}
+
+bool
+omen_peek_needed(const OmenVersion *version, TransactionId horizon)
+{
+	HeapTupleHeader header = version->tuple.t_data;
+
+	if (version->link.offset == 0)
+		return false;
+	return !TransactionIdPrecedes(HeapTupleHeaderGetXmin(header), horizon) || aborted(header);
+}
+
+const char *
+omen_header_problem(Relation rel, HeapTupleHeader header, Size length)
+{
+	int			natts;
+	Size		hoff;
+
+	if (length < SizeofHeapTupleHeader + OMEN_LINK_SIZE || length > OMEN_MAX_ITEM)
+		return "its length is impossible";
+	natts = HeapTupleHeaderGetNatts(header);
+	if (natts > RelationGetNumberOfAttributes(rel))
+		return "it has more columns than the table";
+	hoff = MAXALIGN(SizeofHeapTupleHeader + ((header->t_infomask & HEAP_HASNULL) ? BITMAPLEN(natts) : 0));
+	if (header->t_hoff != hoff)
+		return "its header has the wrong length";
+	if (hoff + OMEN_LINK_SIZE > length)
+		return "it is shorter than its header";
+	return NULL;
+}
+
+static const char *
+peek_page(Relation rel, Page page, OmenVersion *version, char **item)
+{
+	OmenLink	link = version->link;
+	PageHeader	header = (PageHeader) page;
+
+	if (link.offset != MAXALIGN(link.offset) || link.offset < header->pd_upper ||
+		(Size) link.offset + link.length > header->pd_special)
+		return "it is outside of the page's items";
+	*item = (char *) page + link.offset;
+	return omen_header_problem(rel, (HeapTupleHeader) *item, link.length);
+}
+
+static bool
+is_store_page(Page page)
+{
+	return !PageIsNew(page) && ((PageHeader) page)->pd_special == OMEN_STORE_END &&
+		omen_store_special(page)->magic == OMEN_STORE_MAGIC;
+}
+
+/*
+ * Locks a store page; false: it is none. If what is there is gone, the page
+ * may be of another kind now, and whoever has it locked may be waiting for our row page. Holders of store pages never do.
+ */
+static bool
+lock_store(Buffer buffer)
+{
+	while (is_store_page(BufferGetPage(buffer)))
+	{
+		if (ConditionalLockBuffer(buffer))
+		{
+			if (is_store_page(BufferGetPage(buffer)))
+				return true;
+			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+			return false;
+		}
+		pg_usleep(10);
+	}
+	return false;
+}
+
+/* Copies the record's item. */
+static const char *
+peek_store(Relation rel, OmenVersion *version, PGAlignedBlock *item)
+{
+	OmenLink	link = version->link;
+	TransactionId xmin = HeapTupleHeaderGetRawXmin(version->tuple.t_data);
+	Buffer		buffer;
+	Page		page;
+	OmenRecord *record;
+	const char *problem = NULL;
+
+	if (link.block >= RelationGetNumberOfBlocks(rel))
+		return "it is in a block the table does not have";
+	if (link.block == ItemPointerGetBlockNumber(&version->tuple.t_self))
+		return "it is said to be in the store, but the block is the row's";
+	buffer = ReadBuffer(rel, link.block);
+	if (!lock_store(buffer))
+	{
+		ReleaseBuffer(buffer);
+		return "its block is no store page";
+	}
+	page = BufferGetPage(buffer);
+	record = (OmenRecord *) ((char *) page + link.offset);
+	if (omen_store_special(page)->fill > OMEN_STORE_END)
+		problem = "its store page is fuller than full";
+	else if (link.offset != MAXALIGN(link.offset) || link.offset < OMEN_STORE_START ||
+			 link.offset + OMEN_RECORD_SIZE(link.length) > omen_store_special(page)->fill)
+		problem = "it is outside of the store page's records";
+	else if (record->length != link.length || !ItemPointerEquals(&record->row, &version->tuple.t_self) ||
+			 record->superseder != xmin)
+		problem = "the store has another record in its place";
+	else if (link.length > OMEN_MAX_ITEM)
+		problem = "its length is impossible";
+	else
+	{
+		memcpy(item->data, record + 1, link.length);
+		problem = omen_header_problem(rel, (HeapTupleHeader) item->data, link.length);
+	}
+	UnlockReleaseBuffer(buffer);
+	return problem;
+}
+
+OmenPeek
+omen_peek_older(Relation rel, Buffer buffer, OmenVersion *version, const char **problem)
+{
+	TransactionId superseder = HeapTupleHeaderGetRawXmin(version->tuple.t_data);
+	uint16		length = version->link.length;
+	bool		in_page = version->link.block == InvalidBlockNumber;
+	PGAlignedBlock record;
+	char	   *item;
+
+	if (version->link.offset == 0)
+		return OMEN_PEEK_NONE;
+	*problem = in_page ? peek_page(rel, BufferGetPage(buffer), version, &item) : peek_store(rel, version, &record);
+	if (*problem != NULL)
+		return OMEN_PEEK_BROKEN;
+	if (!in_page)
+		item = memcpy(version->copy.data, record.data, length);
+
+	version->tuple.t_data = (HeapTupleHeader) item;
+	version->tuple.t_len = length - OMEN_LINK_SIZE;
+	memcpy(&version->link, item + length - OMEN_LINK_SIZE, OMEN_LINK_SIZE);
+	version->superseder = superseder;
+	version->in_page = in_page;
+	return OMEN_PEEK_FOUND;
+}
+
+bool
+omen_step_needed(Relation rel, Buffer buffer, OmenVersion *version, TransactionId horizon)
+{
+	TransactionId xmin = HeapTupleHeaderGetXmin(version->tuple.t_data);
+	const char *problem;
+
+	if (!omen_peek_needed(version, horizon))
+		return false;
+	if (omen_peek_older(rel, buffer, version, &problem) == OMEN_PEEK_FOUND)
+		return true;
+	if (TransactionIdPrecedes(xmin, horizon) ||
+		(TransactionIdIsValid(TransactionXmin) && !TransactionIdPrecedes(xmin, TransactionXmin)))
+		omen_corrupted(rel, ItemPointerGetBlockNumber(&version->tuple.t_self),
+					   ItemPointerGetOffsetNumber(&version->tuple.t_self), problem);
+	return false;
+}
