@@ -1,8 +1,8 @@
 /*
  * omen_analyze.c - ANALYZE: rows of sampled blocks, and how many there are.
  *
- * A row counts once, by the version that stands for it; older versions are not dead rows, as no vacuum needs to remove them. Store pages
- * and new pages are blocks without rows: skipping them would overestimate the table.
+ * A row counts once, by the version that stands for it; older versions are not dead rows, as no vacuum needs to remove
+ * them. Store pages and new pages are blocks without rows: skipping them would overestimate the table.
  */
 #include "omen_scan.h"
 
@@ -48,8 +48,9 @@ omen_scan_analyze_next_block(TableScanDesc sscan, BlockNumber block, BufferAcces
 #endif
 
 /*
- * Does a row in this state belong to the sample, and how is it counted? What other transactions are doing has not happened yet: they
- * will report it when they end. What we did ourselves has: pgstat_report_analyze() takes it back from the counts.
+ * Does a row in this state belong to the sample, and how is it counted? What other transactions are doing has not
+ * happened yet: they will report it when they end. What we did ourselves has: pgstat_report_analyze() takes it back
+ * from the counts.
  */
 static bool
 count_row(HTSV_Result status, HeapTupleHeader header, double *live, double *dead)

@@ -1,8 +1,8 @@
 /*
  * omen_bitmap.c - the table's side of bitmap scans.
  *
- * A bitmap names rows, not versions, so each offset gives at most one row. The pages are collected as those of any scan. Until 17 the
- * executor walks the bitmap and prefetches, from 18 on we do.
+ * A bitmap names rows, not versions, so each offset gives at most one row. The pages are collected as those of any
+ * scan. Until 17 the executor walks the bitmap and prefetches, from 18 on we do.
  */
 #include "omen_scan.h"
 
@@ -12,8 +12,8 @@
 #include "pgstat.h"
 
 /*
- * Blocks behind the end of the table as it was when the scan began hold nothing the snapshot sees. Serializable transactions look
- * nevertheless: they must notice the rows they do not see.
+ * Blocks behind the end of the table as it was when the scan began hold nothing the snapshot sees. Serializable
+ * transactions look nevertheless: they must notice the rows they do not see.
  */
 static inline bool
 out_of_range(OmenScan scan, BlockNumber block)

@@ -1,5 +1,6 @@
 /*
- * omen_fetch.c - fetching rows by TID: for index scans, for the executor, for TID scans; and telling indexes which entries are dead.
+ * omen_fetch.c - fetching rows by TID: for index scans, for the executor, for TID scans; and telling indexes which
+ * entries are dead.
  */
 #include "omen_scan.h"
 
@@ -33,7 +34,7 @@ lock_page_of(Relation rel, ItemPointer tid)
 	return buffer;
 }
 
-/* ---- one row ------------------------------------------------------------------------------------------------------ */
+/* ---- one row --------------------------------------------------------------------------------------------------- */
 
 /* Nearly always a snapshot sees the head of a row. Fills in a tuple that points to it, without copying anything. */
 static inline bool
@@ -103,7 +104,7 @@ omen_row_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot snap
 	return true;
 }
 
-/* ---- index scans -------------------------------------------------------------------------------------------------- */
+/* ---- index scans ----------------------------------------------------------------------------------------------- */
 
 typedef struct OmenIndexFetch
 {
@@ -175,7 +176,7 @@ omen_index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapsh
 	return found;
 }
 
-/* ---- for the executor --------------------------------------------------------------------------------------------- */
+/* ---- for the executor ------------------------------------------------------------------------------------------ */
 
 /* The head, whatever its state. */
 static bool
@@ -190,8 +191,9 @@ head_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, TupleTableSlot *s
 }
 
 /*
- * With SnapshotAny the executor asks for the version it has seen or locked a moment ago, see "What the executor expects" in the README. Rows
- * that the active snapshot does not see are those of this command, and, once it has another snapshot, of deferred triggers.
+ * With SnapshotAny the executor asks for the version it has seen or locked a moment ago, see "What the executor
+ * expects" in the README. Rows that the active snapshot does not see are those of this command, and, once it has
+ * another snapshot, of deferred triggers.
  */
 bool
 omen_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slot)
@@ -243,8 +245,8 @@ omen_satisfies_snapshot(Relation rel, TupleTableSlot *slot, Snapshot snapshot)
 }
 
 /*
- * Follows a row to where it has moved; *tid becomes the last TID at which the snapshot sees it. A row that is gone, or another one at the place
- * it moved to, ends the search: not an error, as nothing keeps the target of t_ctid in place.
+ * Follows a row to where it has moved; *tid becomes the last TID at which the snapshot sees it. A row that is gone, or
+ * another one at the place it moved to, ends the search: not an error, as nothing keeps the target of t_ctid in place.
  */
 void
 omen_get_latest_tid(TableScanDesc scan, ItemPointer tid)
@@ -288,7 +290,7 @@ omen_get_latest_tid(TableScanDesc scan, ItemPointer tid)
 	} while (moved);
 }
 
-/* ---- which index entries are dead ---------------------------------------------------------------------------------- */
+/* ---- which index entries are dead ------------------------------------------------------------------------------ */
 
 /* How many blocks an index may make us look at for the sake of one of its pages. As heap. */
 #define MAX_BOTTOMUP_BLOCKS 6
@@ -327,15 +329,18 @@ keep_best_blocks(TM_IndexDeleteOp *op)
 {
 	BlockEntries *blocks = palloc(op->ndeltids * sizeof(BlockEntries));
 	TM_IndexDelete *kept = palloc(op->ndeltids * sizeof(TM_IndexDelete));
+	BlockNumber last = InvalidBlockNumber;
 	int			nblocks = 0;
 	int			nkept = 0;
 
 	for (int i = 0; i < op->ndeltids; i++)
 	{
+		BlockNumber block = ItemPointerGetBlockNumber(&op->deltids[i].tid);
 		BlockEntries *current;
 
-		if (i == 0 || ItemPointerGetBlockNumber(&op->deltids[i].tid) != ItemPointerGetBlockNumber(&op->deltids[i - 1].tid))
+		if (block != last)
 			blocks[nblocks++] = (BlockEntries) {.first = i};
+		last = block;
 		current = &blocks[nblocks - 1];
 		current->count++;
 		if (op->status[op->deltids[i].id].promising)
@@ -389,8 +394,8 @@ check_entry(const TM_IndexDeleteOp *op, Page page, const TM_IndexDelete *entry)
 }
 
 /*
- * Snapshots older than this transaction may see a dead row. Heap's rule leaves out rows whose deleter wrote them; but if there is an older
- * version, the deleter has updated a row that others saw.
+ * Snapshots older than this transaction may see a dead row. Heap's rule leaves out rows whose deleter wrote them; but
+ * if there is an older version, the deleter has updated a row that others saw.
  */
 static void
 advance_horizon(const OmenVersion *head, TransactionId *horizon)

@@ -1,8 +1,9 @@
 /*
  * omen_sample.c - TABLESAMPLE.
  *
- * The sampling method names blocks and line numbers; a line is a row. When it asks for few rows of a page they are looked
- * at one by one, otherwise the page is collected as in other scans. Pages are not pruned: a sample is to be cheap.
+ * The sampling method names blocks and line numbers; a line is a row. When it asks for few rows of a page they are
+ * looked at one by one, otherwise the page is collected as in other scans. Pages are not pruned: a sample is to be
+ * cheap.
  */
 #include "omen_scan.h"
 

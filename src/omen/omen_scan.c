@@ -1,5 +1,6 @@
 /*
- * omen_scan.c - scans of the whole table or of a range of TIDs, also in parallel; and what every scan of a table begins with.
+ * omen_scan.c - scans of the whole table or of a range of TIDs, also in parallel; and what every scan of a table begins
+ * with.
  */
 #include "omen_scan.h"
 
@@ -24,10 +25,11 @@ matches_keys(OmenScan scan)
 #endif
 }
 
-/* ---- which block is next ------------------------------------------------------------------------------------------ */
+/* ---- which block is next --------------------------------------------------------------------------------------- */
 
-void
-omen_scan_limits(OmenScan scan, BlockNumber first, BlockNumber count)
+/* Restricts a scan that has not begun to some blocks. It must not be a synchronized one. */
+static void
+set_limits(OmenScan scan, BlockNumber first, BlockNumber count)
 {
 	Assert(!scan->started);
 	Assert(!(scan->base.rs_flags & SO_ALLOW_SYNC) || count == scan->nblocks);
@@ -97,8 +99,8 @@ stream_next_block(ReadStream *stream, void *private_data, void *per_buffer_data)
 }
 
 /*
- * A stream pins pages ahead. Whoever writes to the table does without: it would hold these pins while it waits for row locks, and
- * keep others from their pages. Those that scan with SnapshotAny have locked out writers.
+ * A stream pins pages ahead. Whoever writes to the table does without: it would hold these pins while it waits for row
+ * locks, and keep others from their pages. Those that scan with SnapshotAny have locked out writers.
  */
 static ReadStream *
 begin_stream(OmenScan scan)
@@ -115,12 +117,14 @@ begin_stream(OmenScan scan)
 #endif
 	if (!(scan->base.rs_flags & (SO_TYPE_SEQSCAN | SO_TYPE_TIDRANGESCAN)))
 		return NULL;
-	return read_stream_begin_relation(flags, scan->strategy, scan->base.rs_rd, MAIN_FORKNUM, stream_next_block, scan, 0);
+	return read_stream_begin_relation(flags, scan->strategy, scan->base.rs_rd, MAIN_FORKNUM,
+									  stream_next_block, scan, 0);
 }
 #endif
 
-bool
-omen_scan_next_page(OmenScan scan, ScanDirection direction)
+/* Releases the current page and pins the next one, in scan->block and scan->buffer. False: there is none. */
+static bool
+enter_next_page(OmenScan scan, ScanDirection direction)
 {
 	BlockNumber block;
 
@@ -161,7 +165,7 @@ omen_scan_next_page(OmenScan scan, ScanDirection direction)
 	return true;
 }
 
-/* ---- the visible rows of a page ----------------------------------------------------------------------------------- */
+/* ---- the visible rows of a page -------------------------------------------------------------------------------- */
 
 /* The head is not what the snapshot sees: is there an older version that is? */
 static pg_noinline bool
@@ -189,8 +193,9 @@ collect_older(OmenScan scan, OffsetNumber offnum, OmenRow *row)
 }
 
 /*
- * The loop over the rows; called with constants so that what a page does not need is compiled away. `all_visible`: no row has to
- * be looked at. `check`: the transaction is serializable. `heads`: the snapshot may see a head just like a heap tuple.
+ * The loop over the rows; called with constants so that what a page does not need is compiled away. `all_visible`: no
+ * row has to be looked at. `check`: the transaction is serializable. `heads`: the snapshot may see a head just like a
+ * heap tuple.
  */
 static pg_attribute_always_inline int
 collect_rows(OmenScan scan, Page page, const OffsetNumber *offsets, int noffsets,
@@ -307,9 +312,9 @@ omen_scan_collect(OmenScan scan, bool prune, const OffsetNumber *offsets, int no
 	}
 }
 
-/* ---- begin and end ------------------------------------------------------------------------------------------------- */
+/* ---- begin and end --------------------------------------------------------------------------------------------- */
 
-/* Everything that depends on the flags, the size of the table and the key; for a new scan and for one that starts again. */
+/* Everything that depends on flags, key and the size of the table; for a new scan and for one that starts again. */
 static void
 start_scan(OmenScan scan, struct ScanKeyData *key, bool keep_first)
 {
@@ -368,7 +373,7 @@ start_scan(OmenScan scan, struct ScanKeyData *key, bool keep_first)
 	}
 
 	scan->started = false;
-	omen_scan_limits(scan, first, scan->nblocks);
+	set_limits(scan, first, scan->nblocks);
 
 	scan->direction = ForwardScanDirection;
 	scan->ahead = InvalidBlockNumber;
@@ -386,7 +391,7 @@ start_scan(OmenScan scan, struct ScanKeyData *key, bool keep_first)
 		pgstat_count_heap_scan(rel);
 }
 
-TableScanDesc
+static TableScanDesc
 omen_scan_begin(Relation rel, Snapshot snapshot, int nkeys, struct ScanKeyData *key,
 				ParallelTableScanDesc parallel, uint32 flags)
 {
@@ -475,7 +480,7 @@ omen_scan_end(TableScanDesc sscan)
 	pfree(scan);
 }
 
-/* ---- one row after the other --------------------------------------------------------------------------------------- */
+/* ---- one row after the other ----------------------------------------------------------------------------------- */
 
 /* Behind the last row, or before the first. */
 static bool
@@ -512,7 +517,7 @@ next_of_pages(OmenScan scan, ScanDirection direction, TupleTableSlot *slot)
 			return true;
 		}
 
-		if (!omen_scan_next_page(scan, direction))
+		if (!enter_next_page(scan, direction))
 			return no_more_rows(scan, slot);
 		omen_scan_collect(scan, true, NULL, 0);
 		i = ScanDirectionIsForward(direction) ? 0 : scan->nrows - 1;
@@ -535,7 +540,7 @@ next_of_rows(OmenScan scan, ScanDirection direction, TupleTableSlot *slot)
 
 		if (!entered)
 			scan->buffer = ReadBufferExtended(rel, MAIN_FORKNUM, scan->block, RBM_NORMAL, scan->strategy);
-		else if (!omen_scan_next_page(scan, direction))
+		else if (!enter_next_page(scan, direction))
 			return no_more_rows(scan, slot);
 
 		LockBuffer(scan->buffer, BUFFER_LOCK_SHARE);
@@ -587,7 +592,7 @@ omen_scan_getnextslot(TableScanDesc sscan, ScanDirection direction, TupleTableSl
 	return true;
 }
 
-/* ---- a range of TIDs ----------------------------------------------------------------------------------------------- */
+/* ---- a range of TIDs ------------------------------------------------------------------------------------------- */
 
 static void
 omen_scan_set_tidrange(TableScanDesc sscan, ItemPointer min_tid, ItemPointer max_tid)
@@ -603,11 +608,11 @@ omen_scan_set_tidrange(TableScanDesc sscan, ItemPointer min_tid, ItemPointer max
 	last = ItemPointerGetBlockNumberNoCheck(max_tid);
 	if (first >= scan->nblocks || ItemPointerCompare(max_tid, min_tid) < 0)
 	{
-		omen_scan_limits(scan, 0, 0);
+		set_limits(scan, 0, 0);
 		return;
 	}
 	last = Min(last, scan->nblocks - 1);
-	omen_scan_limits(scan, first, last - first + 1);
+	set_limits(scan, first, last - first + 1);
 }
 
 static bool

@@ -1,9 +1,10 @@
 /*
  * omen_scan.h - what the scans of a table share: their state, the visible rows of a page, and the quick test of a head.
  *
- * A scan with an MVCC snapshot takes a page at a time: under the share lock it notes where the visible versions are, and then hands them
- * out from the pinned page. A scan that must copy takes the page along and lets go of the pin; see "When bytes may be
- * overwritten" in the README. Other snapshots are asked row by row, as heap asks them: SnapshotDirty says who to wait for.
+ * A scan with an MVCC snapshot takes a page at a time: under the share lock it notes where the visible versions are,
+ * and then hands them out from the pinned page. A scan that must copy takes the page along and lets go of the pin; see
+ * "When bytes may be overwritten" in the README. Other snapshots are asked row by row, as heap asks them: SnapshotDirty
+ * says who to wait for.
  */
 #ifndef OMEN_ALEX_OMEN_SCAN_H
 #define OMEN_ALEX_OMEN_SCAN_H
@@ -66,24 +67,12 @@ typedef struct OmenScanData
 
 /* ---- omen_scan.c ---- */
 
-extern TableScanDesc omen_scan_begin(Relation rel, Snapshot snapshot, int nkeys, struct ScanKeyData *key,
-									 ParallelTableScanDesc parallel, uint32 flags);
-
-/* Restricts a scan that has not begun to some blocks. It must not be a synchronized one. */
-extern void omen_scan_limits(OmenScan scan, BlockNumber first, BlockNumber count);
-
 /* The next block a scan of the table is to read; invalid: no more. */
 extern BlockNumber omen_scan_next_block(OmenScan scan);
 
 /*
- * Releases the current page and pins the next one, in scan->block and scan->buffer. False: there is none. Whoever walks pages himself,
- * as index builds do, uses this and looks at the line pointers.
- */
-extern bool omen_scan_next_page(OmenScan scan, ScanDirection direction);
-
-/*
- * Collects the visible versions of the page in scan->buffer, which is pinned and not locked: of all rows, or of those at
- * `offsets`. If rows are copied the pin is gone afterwards.
+ * Collects the visible versions of the page in scan->buffer, which is pinned and not locked: of all rows, or of those
+ * at `offsets`. If rows are copied the pin is gone afterwards.
  */
 extern void omen_scan_collect(OmenScan scan, bool prune, const OffsetNumber *offsets, int noffsets);
 
@@ -98,8 +87,8 @@ extern ReadStream *omen_bitmap_stream(OmenScan scan);
 /* ---- omen_fetch.c ---- */
 
 /*
- * Puts the version of a row that a snapshot sees into a slot; false: none. The page is pinned and share-locked. With `lock` a serializable
- * transaction gets a predicate lock on the row. `all_dead` as for omen_visible_version.
+ * Puts the version of a row that a snapshot sees into a slot; false: none. The page is pinned and share-locked. With
+ * `lock` a serializable transaction gets a predicate lock on the row. `all_dead` as for omen_visible_version.
  */
 extern bool omen_row_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot snapshot, bool copy, bool lock,
 							 TupleTableSlot *slot, bool *all_dead);
@@ -111,7 +100,7 @@ extern void omen_copy_to_slot(HeapTuple tuple, TupleTableSlot *slot);
 
 /* ---- small things ---- */
 
-/* Is every head of a page visible to an MVCC snapshot, and every older version to none? In recovery the flag is not to be trusted. */
+/* Is every head of a page visible to an MVCC snapshot, whichever it is? In recovery the flag is not to be trusted. */
 static inline bool
 omen_page_all_visible(Page page, Snapshot snapshot)
 {
