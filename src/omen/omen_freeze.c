@@ -1,0 +1,376 @@
+/*
+ * omen_freeze.c - VACUUM: replacing old xids and multixacts, in rows and in the store.
+ *
+ * Once a row page was visited, no version that can come to be its head holds an xid before the cutoffs: an aborted update may
+ * restore a version into a page that VACUUM is done with. Therefore the version such an update would restore is frozen along
+ * with its row, also if it is in the store. Versions behind that one are only ever read by old snapshots; those in the page are
+ * frozen with the row, too, those in the store when the store pages are visited, last.
+ */
+#include "omen.h"
+
+#include "access/transam.h"
+#include "miscadmin.h"
+
+#include "omen_vacuum.h"
+
+/* A changed header of a row page. */
+typedef struct FrozenHeader
+{
+	uint16		offset;			/* in the page */
+	uint16		infomask2;
+	uint16		infomask;
+	TransactionId xmax;
+} FrozenHeader;
+
+/* All versions of a page: an item is never shorter than this. */
+#define MAX_VERSIONS (BLCKSZ / MAXALIGN(OMEN_MIN_ITEM))
+
+typedef struct FreezePlan
+{
+	int			nheaders;
+	FrozenHeader headers[MAX_VERSIONS];
+	TransactionId newest;		/* newest xmin that was frozen; standby snapshots that do not see it must go */
+} FreezePlan;
+
+static bool
+before_limit(const OmenVacuum *v, TransactionId xid)
+{
+	return TransactionIdIsNormal(xid) && TransactionIdPrecedes(xid, v->cutoffs.FreezeLimit);
+}
+
+static void
+advance(TransactionId *newest, TransactionId xid)
+{
+	if (TransactionIdIsNormal(xid) && (!TransactionIdIsValid(*newest) || TransactionIdFollows(xid, *newest)))
+		*newest = xid;
+}
+
+static void
+add_header(FreezePlan *plan, Page page, HeapTupleHeader at, HeapTupleHeader frozen)
+{
+	FrozenHeader *header = &plan->headers[plan->nheaders++];
+
+	header->offset = (char *) at - (char *) page;
+	header->infomask2 = frozen->t_infomask2;
+	header->infomask = frozen->t_infomask;
+	header->xmax = HeapTupleHeaderGetRawXmax(frozen);
+}
+
+/* Freezes a copy of the header of a head. Not in a critical section: this may create a multixact. */
+static bool
+freeze_head(OmenVacuum *v, OmenVersion *head, HeapTupleHeader copy, TransactionId *newest)
+{
+	HeapTupleHeader header = head->tuple.t_data;
+	TransactionId xmin = HeapTupleHeaderGetXmin(header);
+
+	if (before_limit(v, xmin))
+	{
+		if (!TransactionIdDidCommit(xmin))
+			omen_corrupted(v->rel, ItemPointerGetBlockNumber(&head->tuple.t_self),
+						   ItemPointerGetOffsetNumber(&head->tuple.t_self),
+						   "it is older than any transaction in progress, but what wrote it did not commit");
+		advance(newest, xmin);
+	}
+	else if (!TransactionIdIsValid(HeapTupleHeaderGetRawXmax(header)))
+		return false;
+
+	memcpy(copy, header, SizeofHeapTupleHeader);
+	return heap_freeze_tuple(copy, v->cutoffs.relfrozenxid, v->cutoffs.relminmxid,
+							 v->cutoffs.FreezeLimit, v->cutoffs.MultiXactCutoff);
+}
+
+static bool
+xmin_is_old(const OmenVacuum *v, HeapTupleHeader header)
+{
+	return before_limit(v, HeapTupleHeaderGetXmin(header)) && !HeapTupleHeaderXminInvalid(header);
+}
+
+/* Does the header of an older version hold something old? Its xmax means nothing, but must not outlive its multixact. */
+static bool
+older_is_old(const OmenVacuum *v, HeapTupleHeader header)
+{
+	TransactionId xmax = HeapTupleHeaderGetRawXmax(header);
+
+	if (xmin_is_old(v, header))
+		return true;
+	if (header->t_infomask & HEAP_XMAX_IS_MULTI)
+		return MultiXactIdIsValid(xmax) && MultiXactIdPrecedes(xmax, v->cutoffs.MultiXactCutoff);
+	return before_limit(v, xmax);
+}
+
+/* What is to become of an old xmin: 0, if it is not. Standby snapshots up to a frozen one must go. */
+static uint16
+freeze_bits(const OmenVacuum *v, HeapTupleHeader header, TransactionId *newest)
+{
+	if (!xmin_is_old(v, header))
+		return 0;
+	if (omen_xmin_state(header) != OMEN_XMIN_COMMITTED)
+		return HEAP_XMIN_INVALID;
+	advance(newest, HeapTupleHeaderGetXmin(header));
+	return HEAP_XMIN_FROZEN;
+}
+
+/* Freezes the header of an older version. */
+static void
+freeze_older(HeapTupleHeader header, uint16 bits)
+{
+	header->t_infomask |= bits;
+	HeapTupleHeaderSetXmax(header, InvalidTransactionId);
+	header->t_infomask &= ~HEAP_XMAX_BITS;
+	header->t_infomask |= HEAP_XMAX_INVALID;
+	header->t_infomask2 &= ~HEAP_KEYS_UPDATED;
+}
+
+/* Freezes a version in the store, in place. Its row is locked. */
+static void
+freeze_stored(OmenVacuum *v, OmenLink link, OmenVersion *version)
+{
+	TransactionId newest = InvalidTransactionId;
+	uint16		bits;
+	Buffer		buffer = ReadBufferExtended(v->rel, MAIN_FORKNUM, link.block, RBM_NORMAL, v->strategy);
+	Page		page;
+	OmenRecord *stored;
+	HeapTupleHeader header;
+	WalRecord	record;
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	page = BufferGetPage(buffer);
+	stored = (OmenRecord *) ((char *) page + link.offset);
+	/* it was read a moment ago, and is needed: nobody can have taken the page away */
+	if (omen_page_kind(v->rel, link.block, page) != OMEN_PAGE_STORE ||
+		stored->superseder != version->superseder || !ItemPointerEquals(&stored->row, &version->tuple.t_self))
+		omen_corrupted(v->rel, ItemPointerGetBlockNumber(&version->tuple.t_self),
+					   ItemPointerGetOffsetNumber(&version->tuple.t_self), "its older version vanished from the store");
+	header = (HeapTupleHeader) (stored + 1);
+
+	bits = freeze_bits(v, header, &newest);
+	omen_log_conflict(v->rel, link.block, newest);
+	wal_begin(&record, v->rel);
+	START_CRIT_SECTION();
+	freeze_older(header, bits);
+	wal_fragment(&record, buffer, header, SizeofHeapTupleHeader);
+	wal_finish(&record);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(buffer);
+	v->frozen++;
+}
+
+/* Plans for the versions behind a head. */
+static void
+plan_older(OmenVacuum *v, Buffer buffer, OmenVersion *version, FreezePlan *plan)
+{
+	Page		page = BufferGetPage(buffer);
+	bool		settled = false;	/* met a committed version: no restore goes past it */
+
+	for (;;)
+	{
+		HeapTupleHeader header = version->tuple.t_data;
+		OmenLink	link = version->link;
+
+		if (!omen_older_needed(header, v->vistest) || link.offset == 0)
+			return;
+		settled |= omen_xmin_state(header) == OMEN_XMIN_COMMITTED;
+		if (settled && link.block != InvalidBlockNumber)
+			return;
+		omen_older(v->rel, buffer, version);
+
+		header = version->tuple.t_data;
+		if (!older_is_old(v, header))
+			continue;
+		if (version->in_page)
+		{
+			HeapTupleHeaderData copy;
+
+			if (plan->nheaders == MAX_VERSIONS)
+				omen_corrupted(v->rel, BufferGetBlockNumber(buffer), ItemPointerGetOffsetNumber(&version->tuple.t_self),
+							   "the page has more versions than it has room for");
+			memcpy(&copy, header, SizeofHeapTupleHeader);
+			freeze_older(&copy, freeze_bits(v, header, &plan->newest));
+			add_header(plan, page, header, &copy);
+		}
+		else
+			freeze_stored(v, link, version);
+	}
+}
+
+int
+omen_freeze_rows(OmenVacuum *v, Buffer buffer)
+{
+	Page		page = BufferGetPage(buffer);
+	OffsetNumber max = PageGetMaxOffsetNumber(page);
+	FreezePlan	plan;
+	WalRecord	record;
+
+	plan.nheaders = 0;
+	plan.newest = InvalidTransactionId;
+	for (OffsetNumber offnum = FirstOffsetNumber; offnum <= max; offnum++)
+	{
+		OmenVersion version;
+		HeapTupleHeaderData copy;
+
+		if (!omen_head(v->rel, buffer, offnum, &version))
+			continue;
+		if (freeze_head(v, &version, &copy, &plan.newest))
+		{
+			if (plan.nheaders == MAX_VERSIONS)
+				omen_corrupted(v->rel, BufferGetBlockNumber(buffer), offnum,
+							   "the page has more versions than it has room for");
+			add_header(&plan, page, version.tuple.t_data, &copy);
+		}
+		if (version.link.offset != 0)
+			plan_older(v, buffer, &version, &plan);
+	}
+	if (plan.nheaders == 0)
+		return 0;
+
+	/* on a standby, snapshots that do not see a frozen xid would begin to */
+	omen_log_conflict(v->rel, BufferGetBlockNumber(buffer), plan.newest);
+
+	wal_begin(&record, v->rel);
+	START_CRIT_SECTION();
+	for (int i = 0; i < plan.nheaders; i++)
+	{
+		FrozenHeader *frozen = &plan.headers[i];
+		HeapTupleHeader header = (HeapTupleHeader) ((char *) page + frozen->offset);
+
+		HeapTupleHeaderSetXmax(header, frozen->xmax);
+		header->t_infomask2 = frozen->infomask2;
+		header->t_infomask = frozen->infomask;
+		wal_fragment(&record, buffer, header, SizeofHeapTupleHeader);
+	}
+	omen_wal_finish(&record, buffer);
+	END_CRIT_SECTION();
+	return plan.nheaders;
+}
+
+bool
+omen_freeze_needed(OmenVacuum *v, Buffer buffer)
+{
+	OffsetNumber max = PageGetMaxOffsetNumber(BufferGetPage(buffer));
+
+	for (OffsetNumber offnum = FirstOffsetNumber; offnum <= max; offnum++)
+	{
+		OmenVersion version;
+
+		if (!omen_head(v->rel, buffer, offnum, &version))
+			continue;
+		if (compat_should_freeze(version.tuple.t_data, &v->cutoffs))
+			return true;
+		while (version.link.offset != 0 && omen_older_needed(version.tuple.t_data, v->vistest))
+		{
+			/* whether somebody has dropped what is behind a committed version is not known before the page is pruned */
+			if (omen_xmin_state(version.tuple.t_data) == OMEN_XMIN_COMMITTED)
+				return true;
+			omen_older(v->rel, buffer, &version);
+			if (older_is_old(v, version.tuple.t_data))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* ---- the store ---- */
+
+/* The record at *at, which is moved to the next; NULL: there are no more. */
+static OmenRecord *
+next_record(OmenVacuum *v, Buffer buffer, Size *at)
+{
+	Page		page = BufferGetPage(buffer);
+	Size		fill = omen_store_special(page)->fill;
+	OmenRecord *record = (OmenRecord *) ((char *) page + *at);
+
+	if (*at >= fill)
+		return NULL;
+	if (fill > OMEN_STORE_END || *at + sizeof(OmenRecord) > fill || record->length < OMEN_MIN_ITEM ||
+		*at + OMEN_RECORD_SIZE(record->length) > fill)
+		omen_corrupted(v->rel, BufferGetBlockNumber(buffer), 0, "the records of a store page do not fill it");
+	*at += OMEN_RECORD_SIZE(record->length);
+	return record;
+}
+
+/*
+ * Is an update over for good, and restored if it aborted? Visiting the row pages restored such rows: unless the cleanup lock was
+ * not to be had, or the update was still in progress when VACUUM began, and may have aborted after the visit.
+ */
+static bool
+superseder_settled(OmenVacuum *v, TransactionId superseder)
+{
+	if (!TransactionIdIsNormal(superseder) || TransactionIdDidCommit(superseder))
+		return true;
+	return v->passed_over == 0 && TransactionIdPrecedes(superseder, v->cutoffs.OldestXmin);
+}
+
+bool
+omen_store_freeable(OmenVacuum *v, Buffer buffer)
+{
+	Size		at = OMEN_STORE_START;
+	OmenRecord *record;
+
+	if (!omen_store_expired(v->rel, BufferGetPage(buffer), v->vistest))
+		return false;
+	while ((record = next_record(v, buffer, &at)) != NULL)
+		if (!superseder_settled(v, record->superseder))
+			return false;
+	return true;
+}
+
+void
+omen_freeze_store(OmenVacuum *v, Buffer buffer)
+{
+	Page		page = BufferGetPage(buffer);
+	OmenStoreSpecial *special = omen_store_special(page);
+	TransactionId newest = InvalidTransactionId;
+	TransactionId conflict = InvalidTransactionId;
+	Size		at = OMEN_STORE_START;
+	OmenRecord *stored;
+	WalRecord	record;
+	int			nchanges = 0;
+	struct
+	{
+		OmenRecord *stored;
+		bool		forget;		/* nobody needs it; else freeze it */
+		uint16		bits;
+	}			changes[BLCKSZ / OMEN_RECORD_SIZE(OMEN_MIN_ITEM)];
+
+	while ((stored = next_record(v, buffer, &at)) != NULL)
+	{
+		HeapTupleHeader header = (HeapTupleHeader) (stored + 1);
+
+		if (!TransactionIdIsValid(stored->superseder))
+			continue;
+		changes[nchanges].stored = stored;
+		changes[nchanges].forget = before_limit(v, stored->superseder) && superseder_settled(v, stored->superseder);
+		if (changes[nchanges].forget)
+		{
+			advance(&conflict, stored->superseder);
+			nchanges++;
+			continue;
+		}
+		advance(&newest, stored->superseder);
+		if (older_is_old(v, header))
+		{
+			changes[nchanges].bits = freeze_bits(v, header, &conflict);
+			nchanges++;
+		}
+	}
+	if (nchanges == 0)
+		return;
+
+	omen_log_conflict(v->rel, BufferGetBlockNumber(buffer), conflict);
+	wal_begin(&record, v->rel);
+	START_CRIT_SECTION();
+	for (int i = 0; i < nchanges; i++)
+	{
+		stored = changes[i].stored;
+		if (changes[i].forget)
+			stored->superseder = InvalidTransactionId;
+		else
+			freeze_older((HeapTupleHeader) (stored + 1), changes[i].bits);
+		wal_fragment(&record, buffer, stored, sizeof(OmenRecord) + SizeofHeapTupleHeader);
+	}
+	special->newest = newest;
+	wal_fragment(&record, buffer, special, sizeof(*special));
+	wal_finish(&record);
+	END_CRIT_SECTION();
+	v->frozen += nchanges;
+}
