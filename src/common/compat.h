@@ -54,6 +54,51 @@
 #define compat_locator(rel) ((rel)->rd_node)
 #endif
 
+/* the local transaction id moved in 17; it needs storage/proc.h */
+#if PG_VERSION_NUM >= 170000
+#define compat_my_lxid() (MyProc->vxid.lxid)
+#else
+#define compat_my_lxid() (MyProc->lxid)
+#endif
+
+/* 18 can log locks that were not to be had; they need storage/lmgr.h */
+#if PG_VERSION_NUM >= 180000
+#define compat_conditional_lock_tuple(rel, tid, mode) ConditionalLockTuple(rel, tid, mode, false)
+#define compat_conditional_xact_wait(xid) ConditionalXactLockTableWait(xid, false)
+#else
+#define compat_conditional_lock_tuple(rel, tid, mode) ConditionalLockTuple(rel, tid, mode)
+#define compat_conditional_xact_wait(xid) ConditionalXactLockTableWait(xid)
+#endif
+
+/* 16 can extend a table by several pages at once; access/hio.h */
+#if PG_VERSION_NUM >= 160000
+#define compat_get_buffer_for_tuple RelationGetBufferForTuple
+#else
+#define compat_get_buffer_for_tuple(rel, len, other, options, bistate, vmbuffer, vmbuffer_other, npages) \
+	((void) (npages), RelationGetBufferForTuple(rel, len, other, options, bistate, vmbuffer, vmbuffer_other))
+#endif
+
+/* 16 named the field of a lock record after what it holds */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_LOCK_RECORD_XMAX(record) ((record).xmax)
+#else
+#define COMPAT_LOCK_RECORD_XMAX(record) ((record).locking_xid)
+#endif
+
+/* 16 tells summarizing indexes apart: their columns may change in place, but the indexes must be told */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_INDEX_ATTR_BLOCKING INDEX_ATTR_BITMAP_HOT_BLOCKING
+#define COMPAT_SUMMARIZED_COLUMNS(rel) RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_SUMMARIZED)
+#define COMPAT_SET_UPDATE_INDEXES(result, all, some) \
+	(*(result) = (all) ? TU_All : (some) ? TU_Summarizing : TU_None)
+#define compat_count_update(rel, in_place) pgstat_count_heap_update(rel, in_place, false)
+#else
+#define COMPAT_INDEX_ATTR_BLOCKING INDEX_ATTR_BITMAP_ALL
+#define COMPAT_SUMMARIZED_COLUMNS(rel) NULL
+#define COMPAT_SET_UPDATE_INDEXES(result, all, some) ((void) (some), *(result) = (all))
+#define compat_count_update(rel, in_place) pgstat_count_heap_update(rel, in_place)
+#endif
+
 /* Appends one zeroed block to the main fork; returns it pinned and exclusively locked. */
 static inline Buffer
 compat_extend_relation(Relation rel)

@@ -14,9 +14,6 @@
 
 StaticAssertDecl(WAL_MAX_BLOCKS <= MAX_GENERIC_XLOG_PAGES, "generic redo would overrun its buffers");
 
-/* each fragment is two chunks of the record; core reserves 20 without being asked */
-StaticAssertDecl(WAL_MAX_BLOCKS * WAL_MAX_FRAGMENTS * 2 <= 24, "keep in step with the assertion in wal_finish");
-
 void
 wal_begin(WalRecord *record, Relation rel)
 {
@@ -38,6 +35,8 @@ wal_block(WalRecord *record, Buffer buffer)
 	block->buffer = buffer;
 	block->image = false;
 	block->nfragments = 0;
+	block->extra = NULL;
+	block->extra_length = 0;
 	MarkBufferDirty(buffer);
 	return block;
 }
@@ -56,17 +55,30 @@ wal_fragment(WalRecord *record, Buffer buffer, const void *at, Size length)
 
 	if (block->image)
 		return;
-	Assert(block->nfragments < WAL_MAX_FRAGMENTS);
+	if (block->nfragments == WAL_MAX_FRAGMENTS)
+	{
+		block->image = true;
+		return;
+	}
 	fragment = &block->fragments[block->nfragments++];
 	fragment->offset = (uint16) ((const char *) at - (const char *) BufferGetPage(buffer));
 	fragment->length = (uint16) length;
 }
 
 void
+wal_extra(WalRecord *record, Buffer buffer, const char *extra, uint32 length)
+{
+	WalBlock   *block = wal_block(record, buffer);
+
+	block->extra = extra;
+	block->extra_length = length;
+}
+
+void
 wal_finish(WalRecord *record)
 {
 	XLogRecPtr	lsn;
-	int			chunks PG_USED_FOR_ASSERTS_ONLY = 0;
+	int			chunks = 0;
 
 	if (!record->needed)
 		return;
@@ -77,7 +89,8 @@ wal_finish(WalRecord *record)
 		WalBlock   *block = &record->blocks[i];
 		Page		page = BufferGetPage(block->buffer);
 
-		if (block->image)
+		/* each fragment is two chunks of the record */
+		if (block->image || chunks + 2 * block->nfragments + 1 > WAL_MAX_CHUNKS)
 		{
 			XLogRegisterBuffer(i, block->buffer, REGBUF_FORCE_IMAGE | REGBUF_STANDARD);
 			continue;
@@ -91,8 +104,12 @@ wal_finish(WalRecord *record)
 			XLogRegisterBufData(i, (char *) page + fragment->offset, fragment->length);
 			chunks += 2;
 		}
+		if (block->extra_length > 0)
+		{
+			XLogRegisterBufData(i, (char *) block->extra, block->extra_length);
+			chunks++;
+		}
 	}
-	Assert(chunks <= 20);
 	lsn = XLogInsert(RM_GENERIC_ID, 0);
 	for (int i = 0; i < record->nblocks; i++)
 		PageSetLSN(BufferGetPage(record->blocks[i].buffer), lsn);

@@ -1,0 +1,170 @@
+/*
+ * omen_private.h - what the files that change omen tables share among themselves.
+ */
+#ifndef OMEN_ALEX_OMEN_PRIVATE_H
+#define OMEN_ALEX_OMEN_PRIVATE_H
+
+#include "omen.h"
+#include "wal.h"
+
+#define OMEN_MIN_ITEM (SizeofHeapTupleHeader + OMEN_LINK_SIZE)
+
+/* ---- omen_version.c ---- */
+
+typedef enum OmenXminState
+{
+	OMEN_XMIN_COMMITTED,
+	OMEN_XMIN_OURS,				/* and not rolled back */
+	OMEN_XMIN_IN_PROGRESS,		/* somebody else's */
+	OMEN_XMIN_ABORTED
+} OmenXminState;
+
+/* Sets no hint bits. */
+extern OmenXminState omen_xmin_state(HeapTupleHeader header);
+
+/* Can anybody need what is before the version with this header? If it aborted, yes. */
+extern bool omen_older_needed(HeapTupleHeader header, struct GlobalVisState *vistest);
+
+/* Was this version, or one before it, written by `xmin`? Walks `version`. */
+extern bool omen_has_version_by(Relation rel, Buffer buffer, OmenVersion *version, TransactionId xmin);
+
+/* ---- omen_wal.c ---- */
+
+/*
+ * Finishes a generic record that changes a row page; `rows` is that page. While generic records are checked for consistency it adds what
+ * heap's records leave different on a standby. In a critical section.
+ */
+extern void omen_wal_finish(WalRecord *record, Buffer rows);
+
+/* Logs a whole page, and marks it dirty. In a critical section. */
+extern void omen_wal_page(Relation rel, Buffer buffer);
+
+/* Header (but for LSN and checksum) or line pointer of a page changed. */
+extern void omen_wal_header(WalRecord *record, Buffer buffer);
+extern void omen_wal_line_pointer(WalRecord *record, Buffer buffer, OffsetNumber offnum);
+
+/* ---- omen_space.c ---- */
+
+/* What of a row page's item space is in use. */
+typedef struct OmenPageMap
+{
+	int			nspans;			/* sorted by offset, not overlapping */
+	struct
+	{
+		uint16		offset;
+		uint16		length;		/* MAXALIGNed */
+	}			spans[BLCKSZ / 32];
+	Size		used;			/* bytes of all spans */
+	int			nolder;			/* of the spans, how many are older versions */
+	TransactionId conflict;		/* newest superseder behind which versions were left out */
+} OmenPageMap;
+
+/* The row page is locked. No aborted heads with older versions are left out: they count with all their versions. */
+extern void omen_map_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, OmenPageMap *map);
+
+/* Offset of a gap (not the hole) that has room for `length` bytes; 0: none. */
+extern uint16 omen_find_gap(Page page, const OmenPageMap *map, Size length);
+
+/* ---- omen_store.c ---- */
+
+/*
+ * Sees to it that this backend's store page has room for a record of an item of `item_length` bytes. No page may be locked. False: it cannot have.
+ */
+extern bool omen_store_reserve(Relation rel, Size item_length);
+
+/* Locks that page exclusively, if it still has the room. InvalidBuffer: it has not. The row page is locked. */
+extern Buffer omen_store_lock(Relation rel, Size item_length);
+
+/* Appends an item; in a critical section. The caller finishes the record. */
+extern OmenLink omen_store_append(WalRecord *record, Buffer buffer, ItemPointer row, TransactionId superseder,
+								  const char *item, uint16 length);
+
+/* A row of the page being changed no longer needs this store page: perhaps nobody does. Remembered for omen_store_reserve. */
+extern void omen_store_candidate(Relation rel, BlockNumber block);
+
+/* ---- omen_xmax.c ---- */
+
+/* Would taking `mode` on a row with this (live, not ours) xmax have to wait? */
+extern bool omen_xmax_conflicts(TransactionId xmax, uint16 infomask, uint16 infomask2, LockTupleMode mode);
+
+/* Does our transaction hold a lock of at least `mode` by this xmax? */
+extern bool omen_xmax_ours(TransactionId xmax, uint16 infomask, uint16 infomask2, LockTupleMode mode);
+
+/*
+ * What xmax and the bits become when `xid` locks, deletes or moves (`change`) a row whose xmax does not conflict. May create a
+ * multixact: not in a critical section.
+ */
+extern void omen_new_xmax(TransactionId old_xmax, uint16 old_infomask, uint16 old_infomask2, TransactionId xid,
+						  LockTupleMode mode, bool change, TransactionId *new_xmax, uint16 *new_infomask,
+						  uint16 *new_infomask2);
+
+/* Lockers that a new version takes over from the one it replaces. */
+extern void omen_carry_lockers(HeapTupleHeader old_header, TransactionId *xmax, uint16 *infomask, uint16 *infomask2);
+
+extern uint8 omen_infobits(uint16 infomask, uint16 infomask2);
+
+/* ---- omen_memory.c ---- */
+extern void omen_memory_accept(Oid relid, ItemPointer tid, CommandId cid, TransactionId xmin);
+extern bool omen_memory_accepted_by(Oid relid, ItemPointer tid, CommandId cid, TransactionId xmin);
+extern void omen_memory_forget(Oid relid, ItemPointer tid);
+extern bool omen_memory_accepted(Oid relid, ItemPointer tid);
+
+/* ---- omen_change.c: what updates and deletes do first ---- */
+
+typedef struct OmenChange
+{
+	Relation	rel;
+	ItemPointerData tid;
+	CommandId	cid;
+	Snapshot	snapshot;
+	Snapshot	crosscheck;
+	bool		wait;
+	TM_FailureData *tmfd;
+
+	/* given by updates */
+	HeapTuple	newtup;			/* NULL: delete */
+	Bitmapset  *key_attrs;
+	Bitmapset  *watched;		/* columns whose change the caller wants to know */
+
+	/* results */
+	Buffer		buffer;			/* pinned and exclusively locked */
+	Buffer		vmbuffer;
+	OmenVersion head;
+	Bitmapset  *changed;		/* which of `watched` differ */
+	LockTupleMode mode;			/* the lock this change needs */
+} OmenChange;
+
+/*
+ * Finds the head, waits for who must be waited for, restores an aborted update, and says whether the row may be changed. TM_Ok: buffer is
+ * pinned and exclusively locked, VM page pinned if the page is all-visible. Else: nothing is held, tmfd filled.
+ */
+extern TM_Result omen_prepare_change(OmenChange *change);
+
+/* Takes a row lock of the mode this change needs, so that the page can be let go of. Buffer locked before, not after; still pinned. */
+extern TM_Result omen_lock_for_change(OmenChange *change);
+
+extern void omen_release_change(OmenChange *change);
+
+/* Error if the table is used in a way we do not support (as a catalog of logical decoding). */
+extern void omen_check_writable(Relation rel);
+
+/* the old tuple or key that logical decoding needs; NULL: none */
+extern HeapTuple omen_old_key(Relation rel, HeapTuple tuple, bool key_required, bool *copy);
+
+/* ---- omen_logical.c ---- */
+
+/*
+ * Logs an in-place update of a table that is decoded; the page has been changed. In a critical section. `old_key` from omen_old_key().
+ */
+extern void omen_logical_update(Relation rel, Buffer buffer, ItemPointer tid, HeapTuple item, HeapTuple old_key);
+
+/* ---- omen_insert.c ---- */
+
+/* The item of a version: the tuple, padded to `length` (of the item), and the link behind it; NULL: none. palloc'd. */
+extern HeapTuple omen_form_item(HeapTuple tuple, Size length, const OmenLink *link);
+
+/* Heavyweight tuple lock, as heap takes it before it waits. False: would block. */
+extern bool omen_queue(Relation rel, ItemPointer tid, LockTupleMode mode, LockWaitPolicy policy);
+extern void omen_unqueue(Relation rel, ItemPointer tid, LockTupleMode mode);
+
+#endif							/* OMEN_ALEX_OMEN_PRIVATE_H */

@@ -1,0 +1,366 @@
+/*
+ * omen_prune.c - undoing aborted updates, and making room in row pages.
+ */
+#include "omen.h"
+
+#include "access/transam.h"
+#include "miscadmin.h"
+#include "storage/procarray.h"
+
+#include "omen_private.h"
+#include "omen_options.h"
+
+/* xmax, and the bits that say what it is, go from one header to another */
+static void
+copy_xmax(HeapTupleHeader from, HeapTupleHeader to)
+{
+	HeapTupleHeaderSetXmax(to, HeapTupleHeaderGetRawXmax(from));
+	to->t_infomask = (to->t_infomask & ~HEAP_XMAX_BITS) | (from->t_infomask & HEAP_XMAX_BITS);
+	to->t_infomask2 = (to->t_infomask2 & ~HEAP_KEYS_UPDATED) | (from->t_infomask2 & HEAP_KEYS_UPDATED);
+}
+
+bool
+omen_restore_row(Relation rel, Buffer buffer, OffsetNumber offnum)
+{
+	Page		page = BufferGetPage(buffer);
+	BlockNumber block = BufferGetBlockNumber(buffer);
+	ItemId		lp = PageGetItemId(page, offnum);
+	OmenVersion head;
+	OmenVersion version;
+	OmenLink	link;
+	WalRecord	record;
+	Size		length;
+	Size		need;
+	uint16		place;
+	HeapTupleHeader header;
+
+	if (!omen_head(rel, buffer, offnum, &head) || head.link.offset == 0 ||
+		omen_xmin_state(head.tuple.t_data) != OMEN_XMIN_ABORTED)
+		return false;
+
+	memcpy(&version, &head, offsetof(OmenVersion, copy));
+	do
+	{
+		link = version.link;
+		if (!omen_older(rel, buffer, &version))
+			return false;		/* inserted by who aborted, too: a dead row */
+	} while (omen_xmin_state(version.tuple.t_data) == OMEN_XMIN_ABORTED);
+
+	wal_begin(&record, rel);
+	length = version.tuple.t_len + OMEN_LINK_SIZE;
+	need = MAXALIGN(length);
+
+	if (version.in_page)
+	{
+		place = link.offset;
+		header = (HeapTupleHeader) ((char *) page + place);
+		START_CRIT_SECTION();
+		copy_xmax(head.tuple.t_data, header);
+		header->t_ctid = head.tuple.t_self;
+		ItemIdSetNormal(lp, place, length);
+		wal_fragment(&record, buffer, header, SizeofHeapTupleHeader);
+	}
+	else
+	{
+		/*
+		 * Back from the store, into the room of the aborted head: nobody can see that. It is long enough, or the older version would not have
+		 * left (README, "Aborted updates").
+		 */
+		place = ItemIdGetOffset(lp);
+		if (need > MAXALIGN(ItemIdGetLength(lp)))
+			omen_corrupted(rel, block, offnum, "an aborted update left too little room for the version before it");
+		header = (HeapTupleHeader) version.copy.data;
+		copy_xmax(head.tuple.t_data, header);
+		header->t_ctid = head.tuple.t_self;
+		START_CRIT_SECTION();
+		memset((char *) page + place, 0, MAXALIGN(ItemIdGetLength(lp)));
+		memcpy((char *) page + place, version.copy.data, length);
+		wal_fragment(&record, buffer, (char *) page + place, MAXALIGN(ItemIdGetLength(lp)));
+		ItemIdSetNormal(lp, place, length);
+	}
+	omen_wal_line_pointer(&record, buffer, offnum);
+	omen_wal_finish(&record, buffer);
+	END_CRIT_SECTION();
+	return true;
+}
+
+/* Of the xids that keep a page from being pruned further, the oldest: when it is removable, it is worth looking again. */
+static void
+note_prunable(TransactionId *oldest, TransactionId xid)
+{
+	if (TransactionIdIsNormal(xid) && (!TransactionIdIsValid(*oldest) || TransactionIdPrecedes(xid, *oldest)))
+		*oldest = xid;
+}
+
+static void
+note_conflict(TransactionId *newest, TransactionId xid)
+{
+	if (TransactionIdIsNormal(xid) && (!TransactionIdIsValid(*newest) || TransactionIdFollows(xid, *newest)))
+		*newest = xid;
+}
+
+/* Is the row dead to all? Sets hint bits on the head. */
+static bool
+row_is_dead(OmenVersion *head, Buffer buffer, struct GlobalVisState *vistest, TransactionId oldest_xmin,
+			TransactionId *conflict, TransactionId *prunable)
+{
+	TransactionId dead_after = InvalidTransactionId;
+	HeapTupleHeader header = head->tuple.t_data;
+	HTSV_Result status = HeapTupleSatisfiesVacuumHorizon(&head->tuple, buffer, &dead_after);
+
+	if (status == HEAPTUPLE_RECENTLY_DEAD)
+	{
+		if (GlobalVisTestIsRemovableXid(vistest, dead_after) ||
+			(TransactionIdIsValid(oldest_xmin) && TransactionIdPrecedes(dead_after, oldest_xmin)))
+			status = HEAPTUPLE_DEAD;
+		else
+			note_prunable(prunable, dead_after);
+	}
+	if (status == HEAPTUPLE_DELETE_IN_PROGRESS)
+		note_prunable(prunable, HeapTupleHeaderGetUpdateXid(header));
+	if (status != HEAPTUPLE_DEAD)
+		return false;
+	/* whose insert aborted nobody ever saw */
+	if (HeapTupleHeaderXminCommitted(header))
+	{
+		note_conflict(conflict, HeapTupleHeaderGetUpdateXid(header));
+		note_conflict(conflict, HeapTupleHeaderGetXmin(header));
+	}
+	return true;
+}
+
+/* One item on its way to its new place. */
+typedef struct Move
+{
+	uint16		offset;			/* old */
+	uint16		length;
+	OffsetNumber offnum;		/* whose row */
+	int			older;			/* index of the version before it, of those that stay in the page; -1: none */
+	OmenLink	link;			/* if not */
+	uint16		place;			/* new */
+} Move;
+
+static int
+compare_moves(const void *a, const void *b)
+{
+	/* from the end of the page to its beginning */
+	return (int) (*(Move *const *) b)->offset - (int) (*(Move *const *) a)->offset;
+}
+
+/*
+ * Moves the older versions of a row to the store, oldest first. They are moves[first] .. moves[last], newest to oldest; returns
+ * how many could be moved, from the end.
+ */
+static int
+offload(Relation rel, Buffer buffer, Move *moves, int first, int last, ItemPointer row, OmenLink *link)
+{
+	Page		page = BufferGetPage(buffer);
+	int			moved = 0;
+
+	for (int i = last; i >= first; i--)
+	{
+		PGAlignedBlock item;
+		WalRecord	record;
+		Buffer		store;
+		HeapTupleHeader after = (HeapTupleHeader) ((char *) page + moves[i - 1].offset);
+
+		/* what may have to come back must fit into the room of the head */
+		if (omen_xmin_state(after) != OMEN_XMIN_COMMITTED && MAXALIGN(moves[i].length) > MAXALIGN(moves[first - 1].length))
+			break;
+		store = omen_store_lock(rel, moves[i].length);
+		if (!BufferIsValid(store))
+			break;
+		memcpy(item.data, (char *) page + moves[i].offset, moves[i].length);
+		memcpy(item.data + moves[i].length - OMEN_LINK_SIZE, link, OMEN_LINK_SIZE);
+		wal_begin(&record, rel);
+		START_CRIT_SECTION();
+		*link = omen_store_append(&record, store, row, HeapTupleHeaderGetRawXmin(after), item.data, moves[i].length);
+		wal_finish(&record);
+		END_CRIT_SECTION();
+		UnlockReleaseBuffer(store);
+		moved++;
+	}
+	return moved;
+}
+
+void
+omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, TransactionId oldest_xmin,
+				bool offload_older, OmenPruneResult *result)
+{
+	Page		page = BufferGetPage(buffer);
+	BlockNumber block = BufferGetBlockNumber(buffer);
+	OffsetNumber max = PageGetMaxOffsetNumber(page);
+	Move		moves[BLCKSZ / 32];
+	Move	   *order[BLCKSZ / 32];
+	int			nmoves = 0;
+	OffsetNumber dead[MaxHeapTuplesPerPage];
+	int			ndead = 0;
+	PGAlignedBlock image;
+	TransactionId conflict = InvalidTransactionId;
+	TransactionId prunable = InvalidTransactionId;
+	Size		used = 0;
+	uint16		upper;
+
+	memset(result, 0, sizeof(*result));
+
+	for (OffsetNumber offnum = FirstOffsetNumber; offnum <= max; offnum++)
+	{
+		OmenVersion version;
+		int			first;
+
+		if (!omen_head(rel, buffer, offnum, &version))
+			continue;
+		if (omen_restore_row(rel, buffer, offnum))
+		{
+			result->restored++;
+			omen_head(rel, buffer, offnum, &version);
+		}
+		if (row_is_dead(&version, buffer, vistest, oldest_xmin, &conflict, &prunable))
+		{
+			dead[ndead++] = offnum;
+			if (version.link.offset != 0 && version.link.block != InvalidBlockNumber)
+				omen_store_candidate(rel, version.link.block);
+			continue;
+		}
+
+		first = nmoves;
+		for (;;)
+		{
+			Move	   *move = &moves[nmoves];
+			TransactionId xmin = HeapTupleHeaderGetXmin(version.tuple.t_data);
+
+			if (nmoves == lengthof(moves))
+				omen_corrupted(rel, block, offnum, "the page has more versions than it has room for");
+			move->offset = (char *) version.tuple.t_data - (char *) page;
+			move->length = version.tuple.t_len + OMEN_LINK_SIZE;
+			move->offnum = offnum;
+			move->older = -1;
+			move->link = version.link;
+			nmoves++;
+			if (version.link.offset == 0)
+				break;
+			if (!omen_older_needed(version.tuple.t_data, vistest))
+			{
+				/* nobody can need what is behind: forget where it is */
+				note_conflict(&conflict, xmin);
+				if (version.link.block != InvalidBlockNumber)
+					omen_store_candidate(rel, version.link.block);
+				memset(&move->link, 0, sizeof(move->link));
+				move->link.block = InvalidBlockNumber;
+				result->dropped++;
+				break;
+			}
+			note_prunable(&prunable, xmin);
+			if (version.link.block != InvalidBlockNumber)
+				break;
+			move->older = nmoves;
+			omen_older(rel, buffer, &version);
+		}
+
+		if (offload_older && nmoves - first > 1)
+		{
+			OmenLink	link = moves[nmoves - 1].link;
+			ItemPointerData row;
+			int			moved;
+
+			ItemPointerSet(&row, block, offnum);
+			moved = offload(rel, buffer, moves, first + 1, nmoves - 1, &row, &link);
+			if (moved > 0)
+			{
+				nmoves -= moved;
+				moves[nmoves - 1].older = -1;
+				moves[nmoves - 1].link = link;
+				result->offloaded += moved;
+			}
+		}
+	}
+
+	for (int i = 0; i < nmoves; i++)
+	{
+		used += MAXALIGN(moves[i].length);
+		order[i] = &moves[i];
+	}
+	/* nothing to gain: all between pd_upper and the end is in use, and no row died */
+	if (ndead == 0 && (Size) (BLCKSZ - ((PageHeader) page)->pd_upper) <= used)
+	{
+		if (((PageHeader) page)->pd_prune_xid != prunable)
+		{
+			((PageHeader) page)->pd_prune_xid = prunable;
+			MarkBufferDirtyHint(buffer, true);
+		}
+		return;
+	}
+
+	/* the page as it shall be */
+	memcpy(image.data, page, BLCKSZ);
+	upper = BLCKSZ;
+	qsort(order, nmoves, sizeof(order[0]), compare_moves);
+	for (int i = 0; i < nmoves; i++)
+	{
+		upper -= MAXALIGN(order[i]->length);
+		memset(image.data + upper, 0, MAXALIGN(order[i]->length));
+		memcpy(image.data + upper, (char *) page + order[i]->offset, order[i]->length);
+		order[i]->place = upper;
+	}
+	for (int i = 0; i < nmoves; i++)
+	{
+		Move	   *move = &moves[i];
+
+		if (move->older >= 0)
+		{
+			move->link.block = InvalidBlockNumber;
+			move->link.offset = moves[move->older].place;
+			move->link.length = moves[move->older].length;
+		}
+		memcpy(image.data + move->place + move->length - OMEN_LINK_SIZE, &move->link, OMEN_LINK_SIZE);
+		/* the first of a row is its head */
+		if (i == 0 || moves[i - 1].offnum != move->offnum)
+			ItemIdSetNormal(PageGetItemId((Page) image.data, move->offnum), move->place, move->length);
+	}
+	for (int i = 0; i < ndead; i++)
+		ItemIdSetDead(PageGetItemId((Page) image.data, dead[i]));
+	((PageHeader) image.data)->pd_upper = upper;
+	((PageHeader) image.data)->pd_prune_xid = prunable;
+	result->ndead = ndead;
+
+	omen_log_conflict(rel, block, conflict);
+	START_CRIT_SECTION();
+	memcpy(page, image.data, BLCKSZ);
+	omen_wal_page(rel, buffer);
+	END_CRIT_SECTION();
+}
+
+void
+omen_prune_opt(Relation rel, Buffer buffer)
+{
+	Page		page = BufferGetPage(buffer);
+	TransactionId prune_xid;
+	struct GlobalVisState *vistest;
+	Size		minimum;
+	OmenPruneResult result;
+	bool		eager;
+
+	if (RecoveryInProgress() || PageIsNew(page) || ((PageHeader) page)->pd_special != BLCKSZ)
+		return;
+	prune_xid = ((PageHeader) page)->pd_prune_xid;
+	if (!TransactionIdIsNormal(prune_xid))
+		return;
+
+	/* reading these without a lock is only to see whether it is worth one */
+	minimum = RelationGetTargetPageFreeSpace(rel, HEAP_DEFAULT_FILLFACTOR);
+	minimum = Max(minimum, BLCKSZ / 10);
+	if (PageGetHeapFreeSpace(page) >= minimum)
+		return;
+	vistest = GlobalVisTestFor(rel);
+	eager = omen_eager(rel);
+	if (!eager && !GlobalVisTestIsRemovableXid(vistest, prune_xid))
+		return;
+
+	if (eager && !omen_store_reserve(rel, BLCKSZ / 4))
+		eager = false;
+	if (!ConditionalLockBufferForCleanup(buffer))
+		return;
+	if (((PageHeader) page)->pd_special == BLCKSZ && PageGetHeapFreeSpace(page) < minimum)
+		omen_prune_page(rel, buffer, vistest, InvalidTransactionId, eager, &result);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+}

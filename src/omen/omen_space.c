@@ -1,0 +1,82 @@
+/*
+ * omen_space.c - which bytes of a row page are in use, and where there is room.
+ *
+ * Nothing on the page says what is garbage: it follows from the rows' chains and the horizon (README, "When bytes may be overwritten").
+ */
+#include "omen.h"
+
+#include "access/transam.h"
+
+#include "omen_private.h"
+
+static void
+add_span(OmenPageMap *map, char *item, Page page, Size length)
+{
+	map->spans[map->nspans].offset = item - (char *) page;
+	map->spans[map->nspans].length = MAXALIGN(length);
+	map->used += MAXALIGN(length);
+	map->nspans++;
+}
+
+static int
+compare_spans(const void *a, const void *b)
+{
+	return (int) *(const uint16 *) a - (int) *(const uint16 *) b;
+}
+
+void
+omen_map_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, OmenPageMap *map)
+{
+	Page		page = BufferGetPage(buffer);
+	BlockNumber block = BufferGetBlockNumber(buffer);
+	OffsetNumber max = PageGetMaxOffsetNumber(page);
+
+	map->nspans = map->nolder = 0;
+	map->used = 0;
+	map->conflict = InvalidTransactionId;
+
+	for (OffsetNumber offnum = FirstOffsetNumber; offnum <= max; offnum++)
+	{
+		OmenVersion version;
+
+		if (!omen_head(rel, buffer, offnum, &version))
+			continue;
+		for (;;)
+		{
+			if (map->nspans == lengthof(map->spans))
+				omen_corrupted(rel, block, offnum, "the page has more versions than it has room for");
+			add_span(map, (char *) version.tuple.t_data, page, version.tuple.t_len + OMEN_LINK_SIZE);
+
+			/* versions in the store take no room here, and whatever is behind them is in the store, too */
+			if (version.link.offset == 0 || version.link.block != InvalidBlockNumber)
+				break;
+			if (!omen_older_needed(version.tuple.t_data, vistest))
+			{
+				TransactionId xmin = HeapTupleHeaderGetXmin(version.tuple.t_data);
+
+				if (TransactionIdIsNormal(xmin) &&
+					(!TransactionIdIsValid(map->conflict) || TransactionIdFollows(xmin, map->conflict)))
+					map->conflict = xmin;
+				break;
+			}
+			omen_older(rel, buffer, &version);
+			map->nolder++;
+		}
+	}
+	qsort(map->spans, map->nspans, sizeof(map->spans[0]), compare_spans);
+}
+
+uint16
+omen_find_gap(Page page, const OmenPageMap *map, Size length)
+{
+	Size		free_from = ((PageHeader) page)->pd_upper;
+
+	length = MAXALIGN(length);
+	for (int i = 0; i < map->nspans; i++)
+	{
+		if (map->spans[i].offset >= free_from + length)
+			return free_from;
+		free_from = map->spans[i].offset + map->spans[i].length;
+	}
+	return BLCKSZ >= free_from + length ? free_from : 0;
+}

@@ -1,0 +1,357 @@
+/*
+ * omen_store.c - store pages: appending versions that left their row page, reading them, and using pages again.
+ *
+ * A backend appends to a page of its own. When that is full it takes one that nobody needs any more, of those it has met links to
+ * (candidates), else an empty page that the free space map knows, else it extends the table. Locks: README, "Locking order".
+ */
+#include "omen.h"
+
+#include "access/transam.h"
+#include "access/visibilitymap.h"
+#include "miscadmin.h"
+#include "storage/freespace.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "omen_private.h"
+
+#define MAX_CANDIDATES 32
+#define MAX_TABLES 256			/* remembered by a backend */
+
+#if PG_VERSION_NUM >= 160000
+typedef RelFileLocator OmenFile;
+#else
+typedef RelFileNode OmenFile;
+#endif
+
+/* What this backend remembers of a table's store. Only hints: each is verified on the page. */
+typedef struct OmenStoreState
+{
+	OmenFile	file;			/* key */
+	BlockNumber current;
+	uint32		generation;
+	int			ncandidates;
+	int			next_candidate;
+	BlockNumber candidates[MAX_CANDIDATES];
+} OmenStoreState;
+
+static HTAB *states = NULL;
+
+static OmenStoreState *
+store_state(Relation rel)
+{
+	OmenFile	file = compat_locator(rel);
+	OmenStoreState *state;
+	bool		found;
+
+	if (states && hash_get_num_entries(states) >= MAX_TABLES && !hash_search(states, &file, HASH_FIND, NULL))
+	{
+		hash_destroy(states);
+		states = NULL;
+	}
+	if (!states)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(OmenFile);
+		control.entrysize = sizeof(OmenStoreState);
+		control.hcxt = TopMemoryContext;
+		states = hash_create("omen store pages", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	state = hash_search(states, &file, HASH_ENTER, &found);
+	if (!found)
+	{
+		state->current = InvalidBlockNumber;
+		state->generation = 0;
+		state->ncandidates = state->next_candidate = 0;
+	}
+	return state;
+}
+
+void
+omen_store_candidate(Relation rel, BlockNumber block)
+{
+	OmenStoreState *state = store_state(rel);
+
+	for (int i = 0; i < state->ncandidates; i++)
+		if (state->candidates[i] == block)
+			return;
+	if (state->ncandidates < MAX_CANDIDATES)
+		state->candidates[state->ncandidates++] = block;
+	else
+	{
+		/* the oldest gives way */
+		state->candidates[state->next_candidate] = block;
+		state->next_candidate = (state->next_candidate + 1) % MAX_CANDIDATES;
+	}
+}
+
+/* ---- pages ---- */
+
+static void
+init_store_page(Page page, uint32 generation)
+{
+	OmenStoreSpecial *special;
+
+	PageInit(page, BLCKSZ, sizeof(OmenStoreSpecial));
+	((PageHeader) page)->pd_lower = ((PageHeader) page)->pd_upper = SizeOfPageHeaderData;
+	special = omen_store_special(page);
+	special->magic = OMEN_STORE_MAGIC;
+	special->version = OMEN_FORMAT_VERSION;
+	special->fill = OMEN_STORE_START;
+	special->newest = InvalidTransactionId;
+	special->generation = generation;
+}
+
+static bool
+has_room(Page page, Size item_length)
+{
+	return omen_store_special(page)->fill + OMEN_RECORD_SIZE(item_length) <= OMEN_STORE_END;
+}
+
+bool
+omen_store_expired(Relation rel, Page page, struct GlobalVisState *vistest)
+{
+	TransactionId newest = omen_store_special(page)->newest;
+
+	return !TransactionIdIsNormal(newest) || GlobalVisTestIsRemovableXid(vistest, newest);
+}
+
+/* An aborted superseder: its row may not be restored yet. */
+static bool
+awaits_restore(Page page)
+{
+	Size		at = OMEN_STORE_START;
+
+	while (at < omen_store_special(page)->fill)
+	{
+		OmenRecord *record = (OmenRecord *) ((char *) page + at);
+
+		if (TransactionIdIsNormal(record->superseder) && !TransactionIdDidCommit(record->superseder))
+			return true;
+		at += OMEN_RECORD_SIZE(record->length);
+	}
+	return false;
+}
+
+/* Makes an expired store page ours, if this is one. */
+static bool
+recycle(Relation rel, OmenStoreState *state, BlockNumber block)
+{
+	Buffer		buffer;
+	Page		page;
+	bool		done = false;
+
+	if (block >= RelationGetNumberOfBlocks(rel))
+		return false;
+	buffer = ReadBuffer(rel, block);
+	if (!ConditionalLockBuffer(buffer))
+	{
+		ReleaseBuffer(buffer);
+		return false;
+	}
+	page = BufferGetPage(buffer);
+	if (omen_page_kind(rel, block, page) == OMEN_PAGE_STORE &&
+		omen_store_special(page)->fill > OMEN_STORE_START &&
+		omen_store_expired(rel, page, GlobalVisTestFor(rel)) && !awaits_restore(page))
+	{
+		OmenStoreSpecial *special = omen_store_special(page);
+		WalRecord	record;
+
+		omen_log_conflict(rel, block, special->newest);
+		wal_begin(&record, rel);
+		START_CRIT_SECTION();
+		special->fill = OMEN_STORE_START;
+		special->newest = InvalidTransactionId;
+		special->generation++;
+		wal_fragment(&record, buffer, special, sizeof(*special));
+		wal_finish(&record);
+		END_CRIT_SECTION();
+		state->current = block;
+		state->generation = special->generation;
+		done = true;
+	}
+	UnlockReleaseBuffer(buffer);
+	return done;
+}
+
+/* Makes an empty row page ours, if this is one. */
+static bool
+take_empty(Relation rel, OmenStoreState *state, BlockNumber block)
+{
+	Buffer		buffer;
+	Buffer		vmbuffer = InvalidBuffer;
+	Page		page;
+	bool		done = false;
+
+	if (block >= RelationGetNumberOfBlocks(rel))
+		return false;
+	visibilitymap_pin(rel, block, &vmbuffer);
+	buffer = ReadBuffer(rel, block);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	page = BufferGetPage(buffer);
+	if (omen_page_kind(rel, block, page) == OMEN_PAGE_NEW ||
+		(omen_page_kind(rel, block, page) == OMEN_PAGE_ROWS && PageGetMaxOffsetNumber(page) == 0 &&
+		 IsBufferCleanupOK(buffer)))
+	{
+		if (!PageIsNew(page))
+			omen_clear_all_visible(rel, buffer, vmbuffer);
+		START_CRIT_SECTION();
+		init_store_page(page, 0);
+		omen_wal_page(rel, buffer);
+		END_CRIT_SECTION();
+		state->current = block;
+		state->generation = 0;
+		done = true;
+	}
+	UnlockReleaseBuffer(buffer);
+	ReleaseBuffer(vmbuffer);
+	RecordPageWithFreeSpace(rel, block, 0);
+	return done;
+}
+
+bool
+omen_store_reserve(Relation rel, Size item_length)
+{
+	OmenStoreState *state = store_state(rel);
+	BlockNumber block;
+	Buffer		buffer;
+
+	if (OMEN_RECORD_SIZE(item_length) > OMEN_STORE_CAPACITY)
+		return false;
+
+	if (state->current != InvalidBlockNumber && state->current < RelationGetNumberOfBlocks(rel))
+	{
+		buffer = omen_store_lock(rel, item_length);
+		if (BufferIsValid(buffer))
+		{
+			UnlockReleaseBuffer(buffer);
+			return true;
+		}
+		/* a full page of ours is the first to expire */
+		if (state->current != InvalidBlockNumber)
+			omen_store_candidate(rel, state->current);
+	}
+	state->current = InvalidBlockNumber;
+
+	for (int i = 0; i < state->ncandidates;)
+	{
+		block = state->candidates[i];
+		if (recycle(rel, state, block))
+		{
+			memmove(&state->candidates[i], &state->candidates[i + 1],
+					(state->ncandidates - i - 1) * sizeof(BlockNumber));
+			state->ncandidates--;
+			return true;
+		}
+		i++;
+	}
+
+	block = GetPageWithFreeSpace(rel, MaxHeapTupleSize);
+	if (block != InvalidBlockNumber && take_empty(rel, state, block))
+		return true;
+
+	buffer = compat_extend_relation(rel);
+	START_CRIT_SECTION();
+	init_store_page(BufferGetPage(buffer), 0);
+	omen_wal_page(rel, buffer);
+	END_CRIT_SECTION();
+	state->current = BufferGetBlockNumber(buffer);
+	state->generation = 0;
+	UnlockReleaseBuffer(buffer);
+	return true;
+}
+
+Buffer
+omen_store_lock(Relation rel, Size item_length)
+{
+	OmenStoreState *state = store_state(rel);
+	Buffer		buffer;
+	Page		page;
+
+	if (state->current == InvalidBlockNumber)
+		return InvalidBuffer;
+	buffer = ReadBuffer(rel, state->current);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	page = BufferGetPage(buffer);
+	if (omen_page_kind(rel, state->current, page) == OMEN_PAGE_STORE &&
+		omen_store_special(page)->generation == state->generation)
+	{
+		if (has_room(page, item_length))
+			return buffer;
+	}
+	else
+		state->current = InvalidBlockNumber;
+	UnlockReleaseBuffer(buffer);
+	return InvalidBuffer;
+}
+
+OmenLink
+omen_store_append(WalRecord *record, Buffer buffer, ItemPointer row, TransactionId superseder,
+				  const char *item, uint16 length)
+{
+	Page		page = BufferGetPage(buffer);
+	OmenStoreSpecial *special = omen_store_special(page);
+	OmenRecord *header = (OmenRecord *) ((char *) page + special->fill);
+	OmenLink	link;
+
+	link.block = BufferGetBlockNumber(buffer);
+	link.offset = special->fill;
+	link.length = length;
+
+	header->row = *row;
+	header->length = length;
+	header->superseder = superseder;
+	header->unused = 0;
+	memcpy((char *) (header + 1), item, length);
+	memset((char *) (header + 1) + length, 0, MAXALIGN(length) - length);
+
+	special->fill += OMEN_RECORD_SIZE(length);
+	if (!TransactionIdIsValid(special->newest) || TransactionIdFollows(superseder, special->newest))
+		special->newest = superseder;
+
+	wal_fragment(record, buffer, header, OMEN_RECORD_SIZE(length));
+	wal_fragment(record, buffer, special, sizeof(*special));
+	return link;
+}
+
+void
+omen_store_read(Relation rel, OmenLink link, ItemPointer row, TransactionId superseder, char *item)
+{
+	Buffer		buffer = ReadBuffer(rel, link.block);
+	Page		page;
+	OmenRecord	header;
+	const char *wrong = NULL;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	if (omen_page_kind(rel, link.block, page) != OMEN_PAGE_STORE)
+		wrong = "the link to its older version leads to a page that is not in the store";
+	else if (link.offset < OMEN_STORE_START || link.offset + sizeof(OmenRecord) > omen_store_special(page)->fill)
+		wrong = "the link to its older version points outside of the store page's records";
+	else
+	{
+		memcpy(&header, (char *) page + link.offset, sizeof(header));
+		if (header.length != link.length || header.length < OMEN_MIN_ITEM ||
+			link.offset + OMEN_RECORD_SIZE(header.length) > omen_store_special(page)->fill ||
+			!ItemPointerEquals(&header.row, row) || header.superseder != superseder)
+			wrong = "the record its link points to is not its older version";
+		else
+			memcpy(item, (char *) page + link.offset + sizeof(OmenRecord), header.length);
+	}
+	UnlockReleaseBuffer(buffer);
+	if (wrong)
+		omen_corrupted(rel, ItemPointerGetBlockNumber(row), ItemPointerGetOffsetNumber(row), wrong);
+}
+
+void
+omen_store_free(Relation rel, Buffer buffer)
+{
+	Page		page = BufferGetPage(buffer);
+
+	omen_log_conflict(rel, BufferGetBlockNumber(buffer), omen_store_special(page)->newest);
+	START_CRIT_SECTION();
+	PageInit(page, BLCKSZ, 0);
+	omen_wal_page(rel, buffer);
+	END_CRIT_SECTION();
+}

@@ -1,0 +1,527 @@
+/*
+ * omen_update.c - updates: in place, behind the row's line pointer, or, if that cannot be, by a new TID as in heap.
+ */
+#include "omen.h"
+
+#include "access/heapam_xlog.h"
+#include "access/heaptoast.h"
+#include "access/hio.h"
+#include "access/visibilitymap.h"
+#include "access/xloginsert.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/predicate.h"
+#include "utils/fmgroids.h"
+#include "utils/relcache.h"
+
+#include "omen_private.h"
+
+/* How often an update tries to get room in its page before the row moves. */
+#define MAX_TRIES 4
+
+typedef struct Update
+{
+	OmenChange	change;
+	TransactionId xid;
+	HeapTuple	stored;			/* the new version, toasted; or change.newtup */
+	bool		in_place;
+	Bitmapset  *blocking;		/* columns whose change makes the row move */
+	Bitmapset  *identity;		/* columns of the replica identity */
+	bool		key_logged;		/* the identity changed, so that decoding must be told the old one */
+} Update;
+
+typedef enum PlaceResult
+{
+	PLACED,
+	WANTS_STORE,				/* room in the store must be reserved first */
+	NO_ROOM
+} PlaceResult;
+
+/* Do triggers or transition tables read both the old and the new row by TID? Those of foreign keys do not mind: keys stay. */
+static bool
+needs_both_tids(Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	if (!triggers)
+		return false;
+	if (triggers->trig_update_old_table || triggers->trig_update_new_table)
+		return true;
+	if (!triggers->trig_update_after_row)
+		return false;
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_AFTER, TRIGGER_TYPE_UPDATE) &&
+			RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_NONE && trigger->tgfoid != F_UNIQUE_KEY_RECHECK)
+			return true;
+	}
+	return false;
+}
+
+/* Columns that must not change in place: of indexes (summarizing ones look again anyway) and of foreign keys. */
+static Bitmapset *
+blocking_columns(Relation rel)
+{
+	Bitmapset  *columns = RelationGetIndexAttrBitmap(rel, COMPAT_INDEX_ATTR_BLOCKING);
+	ListCell   *lc;
+
+	if (rel->rd_rel->relhastriggers)
+	{
+		foreach(lc, RelationGetFKeyList(rel))
+		{
+			ForeignKeyCacheInfo *fk = lfirst_node(ForeignKeyCacheInfo, lc);
+
+			if (fk->conrelid != RelationGetRelid(rel))
+				continue;
+			for (int i = 0; i < fk->nkeys; i++)
+				columns = bms_add_member(columns, fk->conkey[i] - FirstLowInvalidHeapAttributeNumber);
+		}
+	}
+	return columns;
+}
+
+/* The header of a new version; xmax takes over lockers of the old one. */
+static void
+fill_header(Update *update, HeapTupleHeader header, bool moved)
+{
+	TransactionId xmax;
+	uint16		infomask;
+	uint16		infomask2;
+
+	omen_carry_lockers(update->change.head.tuple.t_data, &xmax, &infomask, &infomask2);
+	header->t_infomask &= ~HEAP_XACT_MASK;
+	header->t_infomask2 &= ~HEAP2_XACT_MASK;
+	header->t_infomask |= infomask;
+	header->t_infomask2 |= infomask2;
+	if (moved)
+		header->t_infomask |= HEAP_UPDATED;
+	HeapTupleHeaderSetXmin(header, update->xid);
+	HeapTupleHeaderSetCmin(header, update->change.cid);
+	HeapTupleHeaderSetXmax(header, xmax);
+	header->t_ctid = update->change.tid;
+}
+
+/* ---- in place ---- */
+
+/* Writes the new version at `place` and re-points the row to it. `offload`: the old one goes to this store page, locked. */
+static void
+replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer store)
+{
+	Relation	rel = update->change.rel;
+	Buffer		buffer = update->change.buffer;
+	Page		page = BufferGetPage(buffer);
+	OffsetNumber offnum = ItemPointerGetOffsetNumber(&update->change.tid);
+	HeapTuple	item = omen_form_item(update->stored, length, &link);
+	PGAlignedBlock old;
+	Size		old_length = update->change.head.tuple.t_len + OMEN_LINK_SIZE;
+	HeapTuple	old_key = NULL;
+	bool		old_key_copied = false;
+	bool		logical = RelationIsLogicallyLogged(rel);
+	WalRecord	record;
+
+	fill_header(update, item->t_data, false);
+	if (logical)
+		old_key = omen_old_key(rel, &update->change.head.tuple, update->key_logged, &old_key_copied);
+	if (BufferIsValid(store))
+	{
+		memcpy(old.data, update->change.head.tuple.t_data, old_length);
+		((HeapTupleHeader) old.data)->t_ctid = update->change.tid;
+		memcpy(old.data + old_length - OMEN_LINK_SIZE, &link, OMEN_LINK_SIZE);
+	}
+	omen_clear_all_visible(rel, buffer, update->change.vmbuffer);
+	wal_begin(&record, rel);
+
+	START_CRIT_SECTION();
+	if (BufferIsValid(store))
+	{
+		link = omen_store_append(&record, store, &update->change.tid, update->xid, old.data, old_length);
+		memcpy((char *) item->t_data + length - OMEN_LINK_SIZE, &link, OMEN_LINK_SIZE);
+	}
+	else if (!ItemPointerEquals(&update->change.head.tuple.t_data->t_ctid, &update->change.tid))
+	{
+		/* the end of a move that aborted; older versions all name their row */
+		update->change.head.tuple.t_data->t_ctid = update->change.tid;
+		wal_fragment(&record, buffer, &update->change.head.tuple.t_data->t_ctid, sizeof(ItemPointerData));
+	}
+	memcpy((char *) page + place, item->t_data, MAXALIGN(length));
+	if (place < ((PageHeader) page)->pd_upper)
+		((PageHeader) page)->pd_upper = place;
+	ItemIdSetNormal(PageGetItemId(page, offnum), place, length);
+	PageSetPrunable(page, update->xid);
+
+	if (!logical)
+	{
+		wal_fragment(&record, buffer, (char *) page + place, MAXALIGN(length));
+		omen_wal_line_pointer(&record, buffer, offnum);
+		omen_wal_header(&record, buffer);
+		omen_wal_finish(&record, buffer);
+	}
+	else
+	{
+		if (BufferIsValid(store))
+			wal_finish(&record);
+		omen_logical_update(rel, buffer, &update->change.tid, item, old_key);
+	}
+	END_CRIT_SECTION();
+
+	if (old_key_copied)
+		heap_freetuple(old_key);
+	pfree(item);
+}
+
+/* The room between line pointers and items. */
+static Size
+hole_size(Page page)
+{
+	return ((PageHeader) page)->pd_upper - ((PageHeader) page)->pd_lower;
+}
+
+static PlaceResult
+update_in_place(Update *update, bool may_reserve)
+{
+	OmenChange *change = &update->change;
+	Relation	rel = change->rel;
+	Page		page = BufferGetPage(change->buffer);
+	OffsetNumber offnum = ItemPointerGetOffsetNumber(&change->tid);
+	Size		length = update->stored->t_len + OMEN_LINK_SIZE;
+	struct GlobalVisState *vistest;
+	OmenPageMap map;
+	OmenPruneResult pruned;
+	OmenLink	link;
+	Size		old_length;
+	uint16		place;
+	Buffer		store;
+
+	/* a version that left the page while uncommitted must find room again if this one is undone */
+	old_length = change->head.tuple.t_len + OMEN_LINK_SIZE;
+	if (change->head.link.offset != 0 && omen_xmin_state(change->head.tuple.t_data) == OMEN_XMIN_OURS)
+		length = Max(length, old_length);
+	if (length > OMEN_MAX_ITEM)
+		return NO_ROOM;
+
+	link.block = InvalidBlockNumber;
+	link.offset = ItemIdGetOffset(PageGetItemId(page, offnum));
+	link.length = old_length;
+
+	if (hole_size(page) >= MAXALIGN(length))
+	{
+		replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer);
+		return PLACED;
+	}
+
+	/* from here on bytes are overwritten or moved */
+	if (!IsBufferCleanupOK(change->buffer))
+		return NO_ROOM;
+	vistest = GlobalVisTestFor(rel);
+	omen_map_page(rel, change->buffer, vistest, &map);
+	place = omen_find_gap(page, &map, length);
+	if (place != 0)
+	{
+		omen_log_conflict(rel, BufferGetBlockNumber(change->buffer), map.conflict);
+		replace_head(update, place, length, link, InvalidBuffer);
+		return PLACED;
+	}
+
+	if (BLCKSZ - ((PageHeader) page)->pd_lower - map.used >= MAXALIGN(length) || map.nolder > 0)
+	{
+		bool		enough = BLCKSZ - ((PageHeader) page)->pd_lower - map.used >= MAXALIGN(length);
+
+		if (!enough)
+		{
+			store = omen_store_lock(rel, BLCKSZ / 8);
+			if (BufferIsValid(store))
+				UnlockReleaseBuffer(store);
+			else if (may_reserve)
+				return WANTS_STORE;
+		}
+		omen_prune_page(rel, change->buffer, vistest, InvalidTransactionId, !enough, &pruned);
+		omen_head(rel, change->buffer, offnum, &change->head);
+		link.offset = ItemIdGetOffset(PageGetItemId(page, offnum));
+		if (hole_size(page) >= MAXALIGN(length))
+		{
+			replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer);
+			return PLACED;
+		}
+	}
+
+	/* the last resort in a page full of live rows: the old version to the store, the new one into its room */
+	if (MAXALIGN(length) > MAXALIGN(old_length))
+		return NO_ROOM;
+	link = change->head.link;
+	if (link.offset != 0 && !omen_older_needed(change->head.tuple.t_data, vistest))
+	{
+		if (link.block != InvalidBlockNumber)
+			omen_store_candidate(rel, link.block);
+		else
+			omen_log_conflict(rel, BufferGetBlockNumber(change->buffer), HeapTupleHeaderGetXmin(change->head.tuple.t_data));
+		link.block = InvalidBlockNumber;
+		link.offset = link.length = 0;
+	}
+	if (link.offset != 0 && link.block == InvalidBlockNumber)
+		return may_reserve ? WANTS_STORE : NO_ROOM; /* what is before it must leave first */
+	store = omen_store_lock(rel, old_length);
+	if (!BufferIsValid(store))
+		return may_reserve ? WANTS_STORE : NO_ROOM;
+	replace_head(update, ItemIdGetOffset(PageGetItemId(page, offnum)), Max(length, old_length), link, store);
+	UnlockReleaseBuffer(store);
+	return PLACED;
+}
+
+/* ---- by a new TID ---- */
+
+static void
+log_move(Relation rel, Buffer old_buffer, ItemPointer old_tid, HeapTupleHeader old_header, Buffer new_buffer,
+		 HeapTuple item, HeapTuple old_key)
+{
+	Page		new_page = BufferGetPage(new_buffer);
+	xl_heap_update record;
+	xl_heap_header header;
+	xl_heap_header key_header;
+	XLogRecPtr	lsn;
+	uint8		info = XLOG_HEAP_UPDATE;
+	int			flags = REGBUF_STANDARD;
+
+	record.old_offnum = ItemPointerGetOffsetNumber(old_tid);
+	record.old_xmax = HeapTupleHeaderGetRawXmax(old_header);
+	record.old_infobits_set = omen_infobits(old_header->t_infomask, old_header->t_infomask2);
+	record.new_offnum = ItemPointerGetOffsetNumber(&item->t_self);
+	record.new_xmax = HeapTupleHeaderGetRawXmax(item->t_data);
+	record.flags = 0;
+	if (RelationIsLogicallyLogged(rel))
+	{
+		record.flags |= XLH_UPDATE_CONTAINS_NEW_TUPLE;
+		flags |= REGBUF_KEEP_DATA;
+		if (old_key)
+			record.flags |= rel->rd_rel->relreplident == REPLICA_IDENTITY_FULL ?
+				XLH_UPDATE_CONTAINS_OLD_TUPLE : XLH_UPDATE_CONTAINS_OLD_KEY;
+	}
+	if (record.new_offnum == FirstOffsetNumber && PageGetMaxOffsetNumber(new_page) == FirstOffsetNumber &&
+		new_buffer != old_buffer)
+	{
+		info |= XLOG_HEAP_INIT_PAGE;
+		flags |= REGBUF_WILL_INIT;
+	}
+	header.t_infomask2 = item->t_data->t_infomask2;
+	header.t_infomask = item->t_data->t_infomask;
+	header.t_hoff = item->t_data->t_hoff;
+
+	XLogBeginInsert();
+	XLogRegisterData((char *) &record, SizeOfHeapUpdate);
+	XLogRegisterBuffer(0, new_buffer, flags);
+	XLogRegisterBufData(0, (char *) &header, SizeOfHeapHeader);
+	XLogRegisterBufData(0, (char *) item->t_data + SizeofHeapTupleHeader, item->t_len - SizeofHeapTupleHeader);
+	if (new_buffer != old_buffer)
+		XLogRegisterBuffer(1, old_buffer, REGBUF_STANDARD);
+	if (old_key)
+	{
+		key_header.t_infomask2 = old_key->t_data->t_infomask2;
+		key_header.t_infomask = old_key->t_data->t_infomask;
+		key_header.t_hoff = old_key->t_data->t_hoff;
+		XLogRegisterData((char *) &key_header, SizeOfHeapHeader);
+		XLogRegisterData((char *) old_key->t_data + SizeofHeapTupleHeader, old_key->t_len - SizeofHeapTupleHeader);
+	}
+	XLogSetRecordFlags(XLOG_INCLUDE_ORIGIN);
+	lsn = XLogInsert(RM_HEAP_ID, info);
+	if (new_buffer != old_buffer)
+		PageSetLSN(BufferGetPage(old_buffer), lsn);
+	PageSetLSN(new_page, lsn);
+}
+
+/* The row is locked by us, its page pinned but not locked. Sets item->t_self. */
+static HeapTuple
+move_row(Update *update)
+{
+	OmenChange *change = &update->change;
+	Relation	rel = change->rel;
+	OffsetNumber offnum = ItemPointerGetOffsetNumber(&change->tid);
+	HeapTuple	item = omen_form_item(update->stored, update->stored->t_len + OMEN_LINK_SIZE, NULL);
+	Buffer		new_buffer;
+	Buffer		new_vmbuffer = InvalidBuffer;
+	HeapTupleHeader header;
+	HeapTuple	old_key;
+	bool		old_key_copied;
+	CommandId	cmax = change->cid;
+	bool		combo;
+	TransactionId xmax;
+	uint16		infomask;
+	uint16		infomask2;
+
+	new_buffer = compat_get_buffer_for_tuple(rel, item->t_len, change->buffer, 0, NULL,
+											 &new_vmbuffer, &change->vmbuffer, 0);
+	/* both pages are locked now; the row is what it was, as we hold its lock */
+	if (!omen_head(rel, change->buffer, offnum, &change->head))
+		omen_corrupted(rel, BufferGetBlockNumber(change->buffer), offnum, "a locked row disappeared");
+	header = change->head.tuple.t_data;
+
+	fill_header(update, item->t_data, true);
+	old_key = omen_old_key(rel, &change->head.tuple, update->key_logged, &old_key_copied);
+	omen_new_xmax(HeapTupleHeaderGetRawXmax(header), header->t_infomask, header->t_infomask2, update->xid,
+				  change->mode, true, &xmax, &infomask, &infomask2);
+	HeapTupleHeaderAdjustCmax(header, &cmax, &combo);
+	omen_clear_all_visible(rel, change->buffer, change->vmbuffer);
+	if (new_buffer != change->buffer)
+		omen_clear_all_visible(rel, new_buffer, new_vmbuffer);
+
+	START_CRIT_SECTION();
+	PageSetPrunable(BufferGetPage(change->buffer), update->xid);
+	RelationPutHeapTuple(rel, new_buffer, item, false);
+	header->t_infomask &= ~(HEAP_XMAX_BITS | HEAP_MOVED);
+	header->t_infomask2 &= ~HEAP_KEYS_UPDATED;
+	header->t_infomask |= infomask;
+	header->t_infomask2 |= infomask2;
+	HeapTupleHeaderSetXmax(header, xmax);
+	HeapTupleHeaderSetCmax(header, cmax, combo);
+	header->t_ctid = item->t_self;
+	MarkBufferDirty(change->buffer);
+	if (new_buffer != change->buffer)
+		MarkBufferDirty(new_buffer);
+	if (RelationNeedsWAL(rel))
+		log_move(rel, change->buffer, &change->tid, header, new_buffer, item, old_key);
+	END_CRIT_SECTION();
+
+	if (new_buffer != change->buffer)
+		UnlockReleaseBuffer(new_buffer);
+	else
+		ReleaseBuffer(new_buffer);	/* pinned twice, locked once */
+	if (BufferIsValid(new_vmbuffer))
+		ReleaseBuffer(new_vmbuffer);
+	if (old_key && old_key_copied)
+		heap_freetuple(old_key);
+	return item;
+}
+
+/* ---- both ---- */
+
+TM_Result
+omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandId cid, Snapshot snapshot,
+				  Snapshot crosscheck, bool wait, TM_FailureData *tmfd, LockTupleMode *lockmode,
+				  OmenUpdateIndexes *update_indexes)
+{
+	bool		free_tuple;
+	HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, true, &free_tuple);
+	Update		update = {0};
+	OmenChange *change = &update.change;
+	Bitmapset  *summarized;
+	bool		both_tids = needs_both_tids(rel);
+	bool		moved = false;
+	TM_Result	result;
+
+	if (IsInParallelMode())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot update tuples during a parallel operation")));
+	omen_check_writable(rel);
+
+	slot->tts_tableOid = RelationGetRelid(rel);
+	tuple->t_tableOid = slot->tts_tableOid;
+	update.xid = GetCurrentTransactionId();
+	MultiXactIdSetOldestMember();
+	update.stored = tuple;
+
+	/* relcache lookups may need locks of their own: before any page is locked */
+	update.blocking = blocking_columns(rel);
+	update.identity = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_IDENTITY_KEY);
+	summarized = COMPAT_SUMMARIZED_COLUMNS(rel);
+	change->rel = rel;
+	change->tid = *otid;
+	change->cid = cid;
+	change->snapshot = snapshot;
+	change->crosscheck = crosscheck;
+	change->wait = wait;
+	change->tmfd = tmfd;
+	change->newtup = tuple;
+	change->key_attrs = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_KEY);
+	change->watched = bms_union(update.blocking, change->key_attrs);
+	change->watched = bms_add_members(change->watched, update.identity);
+	change->watched = bms_add_members(change->watched, summarized);
+
+	for (int tries = 0;; tries++)
+	{
+		bool		may_reserve = tries < MAX_TRIES;
+
+		CHECK_FOR_INTERRUPTS();
+		result = omen_prepare_change(change);
+		*lockmode = change->mode;
+		if (result == TM_Invisible)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("attempted to update invisible tuple")));
+		if (result != TM_Ok)
+			break;
+
+		update.in_place = !both_tids && !bms_overlap(change->changed, update.blocking);
+		update.key_logged = bms_overlap(change->changed, update.identity);
+
+		/* toasting is done with the row locked, but not its page */
+		if (update.stored == tuple && rel->rd_rel->relkind != RELKIND_TOASTVALUE &&
+			(HeapTupleHasExternal(&change->head.tuple) || HeapTupleHasExternal(tuple) ||
+			 tuple->t_len > TOAST_TUPLE_THRESHOLD))
+		{
+			HeapTuple	old = heap_copytuple(&change->head.tuple);
+
+			result = omen_lock_for_change(change);
+			if (result == TM_Ok)
+			{
+				update.stored = heap_toast_insert_or_update(rel, tuple, old, 0);
+				if (update.stored == tuple)
+					update.stored = heap_copytuple(tuple);
+				ReleaseBuffer(change->buffer);
+				change->buffer = InvalidBuffer;
+				omen_release_change(change);
+			}
+			heap_freetuple(old);
+			continue;
+		}
+
+		if (update.in_place)
+		{
+			PlaceResult placed = update_in_place(&update, may_reserve);
+
+			if (placed == PLACED)
+			{
+				omen_release_change(change);
+				slot->tts_tid = *otid;
+				break;
+			}
+			if (placed == WANTS_STORE)
+			{
+				omen_release_change(change);
+				if (!omen_store_reserve(rel, Max(BLCKSZ / 8, change->head.tuple.t_len + OMEN_LINK_SIZE)))
+					tries = MAX_TRIES;
+				continue;
+			}
+		}
+
+		result = omen_lock_for_change(change);
+		if (result == TM_Ok)
+		{
+			HeapTuple	item = move_row(&update);
+
+			slot->tts_tid = item->t_self;
+			pfree(item);
+			omen_release_change(change);
+			moved = true;
+			break;
+		}
+	}
+
+	if (result == TM_Ok)
+	{
+		ItemPointerCopy(&slot->tts_tid, &tuple->t_self);
+		omen_memory_forget(RelationGetRelid(rel), otid);
+		compat_count_update(rel, !moved);
+		COMPAT_SET_UPDATE_INDEXES(update_indexes, moved, bms_overlap(change->changed, summarized));
+	}
+	else
+		COMPAT_SET_UPDATE_INDEXES(update_indexes, false, false);
+	if (update.stored != tuple)
+		heap_freetuple(update.stored);
+	if (free_tuple)
+		pfree(tuple);
+	return result;
+}

@@ -1,0 +1,173 @@
+/*
+ * omen_wal.c - generic records of row pages, and the records that accompany them.
+ *
+ * Replay of generic records is exact, but pages are not exactly equal on both sides to begin with: heap's records leave hint bits, command
+ * ids and alignment bytes to chance. While generic records are checked (wal_consistency_checking) ours carry these bytes too, so that
+ * a check finds what it is for: user data, links and line pointers that replay got wrong.
+ */
+#include "omen.h"
+
+#include "access/gist_private.h"
+#include "access/heapam_xlog.h"
+#include "access/transam.h"
+#include "access/visibilitymap.h"
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "access/xloginsert.h"
+#include "miscadmin.h"
+
+#include "omen_private.h"
+
+/* the first bytes of a page, LSN and checksum, are never logged */
+#define LOGGED_HEADER_START offsetof(PageHeaderData, pd_flags)
+
+void
+omen_wal_header(WalRecord *record, Buffer buffer)
+{
+	wal_fragment(record, buffer, (char *) BufferGetPage(buffer) + LOGGED_HEADER_START,
+				 SizeOfPageHeaderData - LOGGED_HEADER_START);
+}
+
+void
+omen_wal_line_pointer(WalRecord *record, Buffer buffer, OffsetNumber offnum)
+{
+	wal_fragment(record, buffer, PageGetItemId(BufferGetPage(buffer), offnum), sizeof(ItemIdData));
+}
+
+/* Assembles fragments of all bytes that may differ. In memory of its own: callers are in critical sections. */
+static const char *
+unchecked_bytes(Page page, uint32 *length)
+{
+	static char extra[4 * BLCKSZ];
+	static bool checked[BLCKSZ];
+	uint16		upper = ((PageHeader) page)->pd_upper;
+	OffsetNumber max = PageGetMaxOffsetNumber(page);
+	char	   *out = extra;
+
+	/* of heads, all behind the fields that differ; older versions were heads, and were checked then */
+	memset(checked, false, sizeof(checked));
+	for (OffsetNumber offnum = FirstOffsetNumber; offnum <= max; offnum++)
+	{
+		ItemId		lp = PageGetItemId(page, offnum);
+
+		if (ItemIdIsNormal(lp))
+			memset(checked + ItemIdGetOffset(lp) + offsetof(HeapTupleHeaderData, t_hoff), true,
+				   ItemIdGetLength(lp) - offsetof(HeapTupleHeaderData, t_hoff));
+	}
+
+	{
+		WalFragment fragment = {LOGGED_HEADER_START, SizeOfPageHeaderData - LOGGED_HEADER_START};
+
+		memcpy(out, &fragment, sizeof(fragment));
+		memcpy(out + sizeof(fragment), (char *) page + fragment.offset, fragment.length);
+		out += sizeof(fragment) + fragment.length;
+	}
+	for (int at = upper; at < BLCKSZ;)
+	{
+		WalFragment fragment;
+		int			end = at;
+
+		while (end < BLCKSZ && !checked[end])
+			end++;
+		if (end > at)
+		{
+			fragment.offset = at;
+			fragment.length = end - at;
+			memcpy(out, &fragment, sizeof(fragment));
+			memcpy(out + sizeof(fragment), (char *) page + at, end - at);
+			out += sizeof(fragment) + (end - at);
+		}
+		at = end;
+		while (at < BLCKSZ && checked[at])
+			at++;
+	}
+	*length = out - extra;
+	return extra;
+}
+
+void
+omen_wal_finish(WalRecord *record, Buffer rows)
+{
+	if (record->needed && wal_consistency_checking[RM_GENERIC_ID])
+	{
+		uint32		length;
+		const char *extra = unchecked_bytes(BufferGetPage(rows), &length);
+
+		wal_extra(record, rows, extra, length);
+	}
+	wal_finish(record);
+}
+
+void
+omen_wal_page(Relation rel, Buffer buffer)
+{
+	WalRecord	record;
+
+	wal_begin(&record, rel);
+	wal_image(&record, buffer);
+	wal_finish(&record);
+}
+
+/*
+ * visibilitymap_clear() writes no WAL; redo of heap's records does it by their flags. A multi-insert of no tuples is the
+ * smallest record that has the flag and does nothing else. It comes first: a cleared bit alone does no harm.
+ */
+void
+omen_clear_all_visible(Relation rel, Buffer buffer, Buffer vmbuffer)
+{
+	Page		page = BufferGetPage(buffer);
+	BlockNumber block = BufferGetBlockNumber(buffer);
+
+	if (!PageIsAllVisible(page))
+		return;
+
+	START_CRIT_SECTION();
+	PageClearAllVisible(page);
+	visibilitymap_clear(rel, block, vmbuffer, VISIBILITYMAP_VALID_BITS);
+	MarkBufferDirty(buffer);
+	if (RelationNeedsWAL(rel))
+	{
+		xl_heap_multi_insert record;
+		XLogRecPtr	lsn;
+
+		record.flags = XLH_INSERT_ALL_VISIBLE_CLEARED;
+		record.ntuples = 0;
+		XLogBeginInsert();
+		XLogRegisterData((char *) &record, SizeOfHeapMultiInsert);
+		XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
+		lsn = XLogInsert(RM_HEAP2_ID, XLOG_HEAP2_MULTI_INSERT);
+		PageSetLSN(page, lsn);
+	}
+	END_CRIT_SECTION();
+}
+
+/*
+ * The record of a reused GiST page says just this: conflicts with snapshots that do not see `xid`. It touches no page.
+ *
+ * All transactions up to an xid that is older than the horizon are over, so snapshots a standby takes after such a record see them, and
+ * one that is not newer than the last needs no record of its own.
+ */
+void
+omen_log_conflict(Relation rel, BlockNumber block, TransactionId xid)
+{
+	static TransactionId last = InvalidTransactionId;
+	FullTransactionId next;
+	FullTransactionId full;
+	uint32		epoch;
+
+	if (!TransactionIdIsNormal(xid) || !RelationNeedsWAL(rel) || !XLogStandbyInfoActive())
+		return;
+	if (TransactionIdIsNormal(last) && TransactionIdPrecedesOrEquals(xid, last))
+		return;
+	next = ReadNextFullTransactionId();
+	epoch = EpochFromFullTransactionId(next);
+	if (xid > XidFromFullTransactionId(next))
+		epoch--;
+	full = FullTransactionIdFromEpochAndXid(epoch, xid);
+#if PG_VERSION_NUM >= 160000
+	gistXLogPageReuse(rel, rel, block, full);
+#else
+	gistXLogPageReuse(rel, block, full);
+#endif
+	last = xid;
+}

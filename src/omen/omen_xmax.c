@@ -1,0 +1,264 @@
+/*
+ * omen_xmax.c - who locks, deletes or moves a row: reading and composing xmax.
+ *
+ * xmax and its bits mean what they mean in heap, and heap_lock_tuple() works on them as well: single transactions, or a multixact when
+ * several hold compatible locks.
+ */
+#include "omen.h"
+
+#include "access/heapam_xlog.h"
+#include "access/transam.h"
+#include "storage/lmgr.h"
+#include "storage/procarray.h"
+#include "utils/lsyscache.h"
+
+#include "omen_private.h"
+
+/* As heap: the four row locks map to four table lock modes that conflict in the same way. */
+static const LOCKMODE table_mode[] = {
+	[LockTupleKeyShare] = AccessShareLock,
+	[LockTupleShare] = RowShareLock,
+	[LockTupleNoKeyExclusive] = ExclusiveLock,
+	[LockTupleExclusive] = AccessExclusiveLock
+};
+
+bool
+omen_queue(Relation rel, ItemPointer tid, LockTupleMode mode, LockWaitPolicy policy)
+{
+	switch (policy)
+	{
+		case LockWaitBlock:
+			LockTuple(rel, tid, table_mode[mode]);
+			return true;
+		case LockWaitSkip:
+			return compat_conditional_lock_tuple(rel, tid, table_mode[mode]);
+		case LockWaitError:
+			if (!compat_conditional_lock_tuple(rel, tid, table_mode[mode]))
+				ereport(ERROR,
+						(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+						 errmsg("could not obtain lock on row in relation \"%s\"", RelationGetRelationName(rel))));
+			return true;
+	}
+	return false;
+}
+
+void
+omen_unqueue(Relation rel, ItemPointer tid, LockTupleMode mode)
+{
+	UnlockTuple(rel, tid, table_mode[mode]);
+}
+
+static LockTupleMode
+status_mode(MultiXactStatus status)
+{
+	switch (status)
+	{
+		case MultiXactStatusForKeyShare:
+			return LockTupleKeyShare;
+		case MultiXactStatusForShare:
+			return LockTupleShare;
+		case MultiXactStatusForNoKeyUpdate:
+		case MultiXactStatusNoKeyUpdate:
+			return LockTupleNoKeyExclusive;
+		case MultiXactStatusForUpdate:
+		case MultiXactStatusUpdate:
+			break;
+	}
+	return LockTupleExclusive;
+}
+
+static bool
+modes_conflict(LockTupleMode a, LockTupleMode b)
+{
+	/* key share only with exclusive, share only with the two exclusive ones */
+	if (a == LockTupleExclusive || b == LockTupleExclusive)
+		return true;
+	if (a == LockTupleNoKeyExclusive || b == LockTupleNoKeyExclusive)
+		return a != LockTupleKeyShare && b != LockTupleKeyShare;
+	return false;
+}
+
+static MultiXactStatus
+mode_status(LockTupleMode mode, bool change)
+{
+	switch (mode)
+	{
+		case LockTupleKeyShare:
+			return MultiXactStatusForKeyShare;
+		case LockTupleShare:
+			return MultiXactStatusForShare;
+		case LockTupleNoKeyExclusive:
+			return change ? MultiXactStatusNoKeyUpdate : MultiXactStatusForNoKeyUpdate;
+		case LockTupleExclusive:
+			break;
+	}
+	return change ? MultiXactStatusUpdate : MultiXactStatusForUpdate;
+}
+
+/* The lock a single xmax stands for. */
+static LockTupleMode
+single_mode(uint16 infomask, uint16 infomask2)
+{
+	if (!HEAP_XMAX_IS_LOCKED_ONLY(infomask))
+		return (infomask2 & HEAP_KEYS_UPDATED) ? LockTupleExclusive : LockTupleNoKeyExclusive;
+	if (HEAP_XMAX_IS_KEYSHR_LOCKED(infomask))
+		return LockTupleKeyShare;
+	if (HEAP_XMAX_IS_SHR_LOCKED(infomask))
+		return LockTupleShare;
+	return (infomask2 & HEAP_KEYS_UPDATED) ? LockTupleExclusive : LockTupleNoKeyExclusive;
+}
+
+bool
+omen_xmax_conflicts(TransactionId xmax, uint16 infomask, uint16 infomask2, LockTupleMode mode)
+{
+	MultiXactMember *members;
+	int			nmembers;
+	bool		conflict = false;
+
+	if ((infomask & HEAP_XMAX_INVALID) || HEAP_LOCKED_UPGRADED(infomask))
+		return false;
+	if (!(infomask & HEAP_XMAX_IS_MULTI))
+		return !TransactionIdIsCurrentTransactionId(xmax) && TransactionIdIsInProgress(xmax) &&
+			modes_conflict(single_mode(infomask, infomask2), mode);
+
+	nmembers = GetMultiXactIdMembers(xmax, &members, false, HEAP_XMAX_IS_LOCKED_ONLY(infomask));
+	for (int i = 0; i < nmembers && !conflict; i++)
+		conflict = modes_conflict(status_mode(members[i].status), mode) &&
+			!TransactionIdIsCurrentTransactionId(members[i].xid) && TransactionIdIsInProgress(members[i].xid);
+	if (nmembers > 0)
+		pfree(members);
+	return conflict;
+}
+
+bool
+omen_xmax_ours(TransactionId xmax, uint16 infomask, uint16 infomask2, LockTupleMode mode)
+{
+	MultiXactMember *members;
+	int			nmembers;
+	bool		ours = false;
+
+	if ((infomask & HEAP_XMAX_INVALID) || HEAP_LOCKED_UPGRADED(infomask))
+		return false;
+	if (!(infomask & HEAP_XMAX_IS_MULTI))
+		return TransactionIdIsCurrentTransactionId(xmax) && single_mode(infomask, infomask2) >= mode;
+
+	nmembers = GetMultiXactIdMembers(xmax, &members, false, HEAP_XMAX_IS_LOCKED_ONLY(infomask));
+	for (int i = 0; i < nmembers && !ours; i++)
+		ours = status_mode(members[i].status) >= mode && TransactionIdIsCurrentTransactionId(members[i].xid);
+	if (nmembers > 0)
+		pfree(members);
+	return ours;
+}
+
+/* The bits that go with a multixact: the strongest member, and whether one of them changed the row. */
+static void
+multi_bits(MultiXactId multi, uint16 *infomask, uint16 *infomask2)
+{
+	MultiXactMember *members;
+	int			nmembers = GetMultiXactIdMembers(multi, &members, false, false);
+	LockTupleMode strongest = LockTupleKeyShare;
+	bool		changed = false;
+
+	*infomask = HEAP_XMAX_IS_MULTI;
+	*infomask2 = 0;
+	for (int i = 0; i < nmembers; i++)
+	{
+		strongest = Max(strongest, status_mode(members[i].status));
+		if (ISUPDATE_from_mxstatus(members[i].status))
+			changed = true;
+		if (members[i].status == MultiXactStatusForUpdate || members[i].status == MultiXactStatusUpdate)
+			*infomask2 |= HEAP_KEYS_UPDATED;
+	}
+	if (strongest == LockTupleKeyShare)
+		*infomask |= HEAP_XMAX_KEYSHR_LOCK;
+	else if (strongest == LockTupleShare)
+		*infomask |= HEAP_XMAX_SHR_LOCK;
+	else
+		*infomask |= HEAP_XMAX_EXCL_LOCK;
+	if (!changed)
+		*infomask |= HEAP_XMAX_LOCK_ONLY;
+	if (nmembers > 0)
+		pfree(members);
+}
+
+static void
+single_bits(LockTupleMode mode, bool change, uint16 *infomask, uint16 *infomask2)
+{
+	*infomask = 0;
+	*infomask2 = mode == LockTupleExclusive ? HEAP_KEYS_UPDATED : 0;
+	if (change)
+		return;
+	*infomask = HEAP_XMAX_LOCK_ONLY;
+	if (mode == LockTupleKeyShare)
+		*infomask |= HEAP_XMAX_KEYSHR_LOCK;
+	else if (mode == LockTupleShare)
+		*infomask |= HEAP_XMAX_SHR_LOCK;
+	else
+		*infomask |= HEAP_XMAX_EXCL_LOCK;
+}
+
+void
+omen_new_xmax(TransactionId old_xmax, uint16 old_infomask, uint16 old_infomask2, TransactionId xid,
+			  LockTupleMode mode, bool change, TransactionId *new_xmax, uint16 *new_infomask, uint16 *new_infomask2)
+{
+	if (!(old_infomask & HEAP_XMAX_INVALID) && !HEAP_LOCKED_UPGRADED(old_infomask) && TransactionIdIsValid(old_xmax))
+	{
+		if (old_infomask & HEAP_XMAX_IS_MULTI)
+		{
+			if (MultiXactIdIsRunning(old_xmax, HEAP_XMAX_IS_LOCKED_ONLY(old_infomask)))
+			{
+				*new_xmax = MultiXactIdExpand(old_xmax, xid, mode_status(mode, change));
+				multi_bits(*new_xmax, new_infomask, new_infomask2);
+				return;
+			}
+		}
+		else if (TransactionIdEquals(old_xmax, xid))
+		{
+			/* our own lock: the stronger of the two */
+			if (HEAP_XMAX_IS_LOCKED_ONLY(old_infomask))
+				mode = Max(mode, single_mode(old_infomask, old_infomask2));
+		}
+		else if (TransactionIdIsInProgress(old_xmax))
+		{
+			/* another's, or that of another subtransaction of ours, which may outlive this one */
+			LockTupleMode old_mode = single_mode(old_infomask, old_infomask2);
+
+			*new_xmax = MultiXactIdCreate(old_xmax, mode_status(old_mode, !HEAP_XMAX_IS_LOCKED_ONLY(old_infomask)),
+										  xid, mode_status(mode, change));
+			multi_bits(*new_xmax, new_infomask, new_infomask2);
+			return;
+		}
+	}
+	*new_xmax = xid;
+	single_bits(mode, change, new_infomask, new_infomask2);
+}
+
+void
+omen_carry_lockers(HeapTupleHeader old_header, TransactionId *xmax, uint16 *infomask, uint16 *infomask2)
+{
+	TransactionId old_xmax = HeapTupleHeaderGetRawXmax(old_header);
+	uint16		bits = old_header->t_infomask;
+
+	if (!(bits & HEAP_XMAX_INVALID) && !HEAP_LOCKED_UPGRADED(bits) && HEAP_XMAX_IS_LOCKED_ONLY(bits) &&
+		TransactionIdIsValid(old_xmax) &&
+		((bits & HEAP_XMAX_IS_MULTI) ? MultiXactIdIsRunning(old_xmax, true) : TransactionIdIsInProgress(old_xmax)))
+	{
+		*xmax = old_xmax;
+		*infomask = bits & HEAP_XMAX_BITS;
+		*infomask2 = old_header->t_infomask2 & HEAP_KEYS_UPDATED;
+		return;
+	}
+	*xmax = InvalidTransactionId;
+	*infomask = HEAP_XMAX_INVALID;
+	*infomask2 = 0;
+}
+
+uint8
+omen_infobits(uint16 infomask, uint16 infomask2)
+{
+	return ((infomask & HEAP_XMAX_IS_MULTI) ? XLHL_XMAX_IS_MULTI : 0) |
+		((infomask & HEAP_XMAX_LOCK_ONLY) ? XLHL_XMAX_LOCK_ONLY : 0) |
+		((infomask & HEAP_XMAX_EXCL_LOCK) ? XLHL_XMAX_EXCL_LOCK : 0) |
+		((infomask & HEAP_XMAX_KEYSHR_LOCK) ? XLHL_XMAX_KEYSHR_LOCK : 0) |
+		((infomask2 & HEAP_KEYS_UPDATED) ? XLHL_KEYS_UPDATED : 0);
+}
