@@ -1,0 +1,481 @@
+/*
+ * omen_check.c - omen_check(): verifies a table, and stops at the first thing that cannot be.
+ *
+ *   - every page is all zeroes, a row page, or a store page, with a sound header
+ *   - items lie within their page and do not overlap; headers and columns fit their length; there are no heap-only chains
+ *   - xids and multixacts are neither older than relfrozenxid and relminmxid say, nor in the future
+ *   - every version that somebody may need is where the link to it says, names its row, and was written by a transaction that
+ *     committed if its superseder did
+ *   - records fill a store page, and none is superseded by a newer transaction than the page says
+ *   - what the visibility map vouches for is visible to us, and frozen if it says so
+ *
+ * Others may write meanwhile, but not VACUUM: a page is examined under its share lock, with the store pages its links lead to.
+ * What is behind a superseder older than the horizon is nobody's business, and may be anything (README, "When bytes may be overwritten").
+ * The horizon moves on while we look, so what looks wrong is looked at again with the latest one.
+ */
+#include "omen.h"
+
+#include "access/multixact.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/visibilitymap.h"
+#include "access/xlog.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/procarray.h"
+
+#include "omen_inspect.h"
+#include "omen_peek.h"
+#include "omen_private.h"
+
+PG_FUNCTION_INFO_V1(omen_check);
+
+/* No page can hold more versions. */
+#define MAX_VERSIONS (BLCKSZ / MAXALIGN(OMEN_MIN_ITEM))
+
+typedef struct Span
+{
+	uint16		start;
+	uint16		end;
+	OffsetNumber offnum;
+} Span;
+
+typedef struct Check
+{
+	Relation	rel;
+	BlockNumber nblocks;
+	TransactionId horizon;
+	TransactionId snapshot_xmin;	/* of a snapshot taken before the first page was read */
+	BlockNumber block;
+	OffsetNumber offnum;		/* 0: the page as a whole */
+	uint8		map_bits;		/* of the page in the visibility map */
+	TransactionId next_xid;		/* not yet in use, when last asked */
+	MultiXactId next_multi;
+	int			nspans;
+	Span		spans[MAX_VERSIONS];
+} Check;
+
+pg_noreturn static void
+corrupt(Check *check, const char *problem)
+{
+	if (check->offnum == InvalidOffsetNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("table \"%s\" is corrupt at block %u", RelationGetRelationName(check->rel), check->block),
+				 errdetail("What is wrong: %s.", problem),
+				 errhint("Restore the table from a backup.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("table \"%s\" is corrupt at row (%u,%u)", RelationGetRelationName(check->rel), check->block,
+					check->offnum),
+			 errdetail("What is wrong: %s.", problem),
+			 errhint("Restore the table from a backup.")));
+}
+
+/* ---- one version ---- */
+
+static bool
+in_future(Check *check, TransactionId xid)
+{
+	if (TransactionIdIsNormal(check->next_xid) && TransactionIdPrecedes(xid, check->next_xid))
+		return false;
+	check->next_xid = ReadNextTransactionId();
+	return !TransactionIdPrecedes(xid, check->next_xid);
+}
+
+static bool
+multi_in_future(Check *check, MultiXactId multi)
+{
+	if (MultiXactIdIsValid(check->next_multi) && MultiXactIdPrecedes(multi, check->next_multi))
+		return false;
+	check->next_multi = ReadNextMultiXactId();
+	return !MultiXactIdPrecedes(multi, check->next_multi);
+}
+
+static const char *
+xid_problem(Check *check, TransactionId xid, const char *too_old, const char *too_new)
+{
+	if (!TransactionIdIsNormal(xid))
+		return NULL;
+	if (TransactionIdIsNormal(check->rel->rd_rel->relfrozenxid) &&
+		TransactionIdPrecedes(xid, check->rel->rd_rel->relfrozenxid))
+		return too_old;
+	if (in_future(check, xid))
+		return too_new;
+	return NULL;
+}
+
+static const char *
+xmax_problem(Check *check, HeapTupleHeader header)
+{
+	TransactionId xmax = HeapTupleHeaderGetRawXmax(header);
+
+	if (header->t_infomask & HEAP_XMAX_INVALID)
+		return NULL;
+	if (!(header->t_infomask & HEAP_XMAX_IS_MULTI))
+		return xid_problem(check, xmax, "its xmax is older than relfrozenxid", "its xmax is in the future");
+	if (!MultiXactIdIsValid(xmax))
+		return NULL;
+	if (MultiXactIdIsValid(check->rel->rd_rel->relminmxid) &&
+		MultiXactIdPrecedes(xmax, check->rel->rd_rel->relminmxid))
+		return "its multixact is older than relminmxid";
+	if (multi_in_future(check, xmax))
+		return "its multixact is in the future";
+	return NULL;
+}
+
+/* Do the columns end where the tuple does? There may be padding. */
+static const char *
+columns_problem(Check *check, const OmenVersion *version)
+{
+	TupleDesc	desc = RelationGetDescr(check->rel);
+	HeapTupleHeader header = version->tuple.t_data;
+	char	   *data = (char *) header + header->t_hoff;
+	Size		length = version->tuple.t_len - header->t_hoff;
+	Size		at = 0;
+	int			natts = HeapTupleHeaderGetNatts(header);
+
+	for (int i = 0; i < natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if ((header->t_infomask & HEAP_HASNULL) && att_isnull(i, header->t_bits))
+			continue;
+		if (att->attlen == -1)
+		{
+			if (at >= length)
+				return "a column begins behind its end";
+			at = att_align_pointer(at, att->attalign, -1, data + at);
+			/* a long header is read as a whole */
+			if (at >= length || (!VARATT_IS_1B(data + at) && at + VARHDRSZ > length))
+				return "a column begins behind its end";
+			if (VARATT_IS_1B_E(data + at) && (at + VARHDRSZ_EXTERNAL > length || VARTAG_1B_E(data + at) != VARTAG_ONDISK))
+				return "a column's value is said to be where no table keeps values";
+		}
+		else
+		{
+			at = att_align_nominal(at, att->attalign);
+			if (att->attlen == -2 && (at >= length || memchr(data + at, 0, length - at) == NULL))
+				return "a column's string does not end";
+		}
+		at = att_addlength_pointer(at, att->attlen, data + at);
+		if (at > length)
+			return "its columns need more room than it has";
+	}
+	return NULL;
+}
+
+static const char *
+version_problem(Check *check, const OmenVersion *version)
+{
+	HeapTupleHeader header = version->tuple.t_data;
+	const char *problem = omen_header_problem(check->rel, header, version->tuple.t_len + OMEN_LINK_SIZE);
+
+	if (problem != NULL)
+		return problem;
+	if (header->t_infomask2 & (HEAP_HOT_UPDATED | HEAP_ONLY_TUPLE))
+		return "it is marked as part of a heap-only chain";
+	if (header->t_infomask & HEAP_MOVED)
+		return "it is marked as moved by a VACUUM of old";
+	if (version->link.offset != 0 && (header->t_infomask & HEAP_UPDATED))
+		return "it is marked as the first version at this place, but has one before it";
+	if (!HeapTupleHeaderXminFrozen(header) && !HeapTupleHeaderXminInvalid(header))
+	{
+		problem = xid_problem(check, HeapTupleHeaderGetRawXmin(header), "its xmin is older than relfrozenxid",
+							  "its xmin is in the future");
+		if (problem != NULL)
+			return problem;
+	}
+	return columns_problem(check, version);
+}
+
+/* ---- rows ---- */
+
+/* Notes where an item lies. */
+static const char *
+add_span(Check *check, Page page, const OmenVersion *version)
+{
+	Span	   *span;
+
+	if (check->nspans == MAX_VERSIONS)
+		return "there are more versions than the page has room for";
+	span = &check->spans[check->nspans++];
+	span->start = (char *) version->tuple.t_data - (char *) page;
+	span->end = span->start + version->tuple.t_len + OMEN_LINK_SIZE;
+	span->offnum = check->offnum;
+	return NULL;
+}
+
+static int
+compare_spans(const void *a, const void *b)
+{
+	return (int) ((const Span *) a)->start - (int) ((const Span *) b)->start;
+}
+
+static const char *
+overlap_problem(Check *check)
+{
+	qsort(check->spans, check->nspans, sizeof(Span), compare_spans);
+	for (int i = 1; i < check->nspans; i++)
+	{
+		if (check->spans[i].start < check->spans[i - 1].end)
+		{
+			check->offnum = check->spans[i].offnum;
+			return "one of its versions overlaps another";
+		}
+	}
+	return NULL;
+}
+
+static const char *
+head_problem(Check *check, const OmenVersion *head)
+{
+	HeapTupleHeader header = head->tuple.t_data;
+	const char *problem = version_problem(check, head);
+
+	if (problem == NULL)
+		problem = xmax_problem(check, header);
+	if (problem != NULL || HeapTupleHeaderIsSpeculative(header) || HeapTupleHeaderIndicatesMovedPartitions(header))
+		return problem;
+	/* to where it moved; what was there may be gone */
+	if (!ItemPointerIsValid(&header->t_ctid) ||
+		ItemPointerGetOffsetNumber(&header->t_ctid) > MaxHeapTuplesPerPage)
+		return "its t_ctid is no place for a row";
+	return NULL;
+}
+
+static const char *
+map_problem(Check *check, const OmenVersion *head)
+{
+	HeapTupleHeader header = head->tuple.t_data;
+
+	/* it was visible to all when the bit was set, which was before our snapshot was taken */
+	if (!HeapTupleHeaderXminFrozen(header) &&
+		(!TransactionIdPrecedes(HeapTupleHeaderGetRawXmin(header), check->snapshot_xmin) ||
+		 omen_xmin_state(header) != OMEN_XMIN_COMMITTED))
+		return "its page is marked all-visible, but who wrote it is not visible to all";
+	if (!(header->t_infomask & HEAP_XMAX_INVALID) && !HeapTupleHeaderIsOnlyLocked(header))
+		return "its page is marked all-visible, but it was deleted";
+	if ((check->map_bits & VISIBILITYMAP_ALL_FROZEN) && heap_tuple_needs_eventual_freeze(header))
+		return "its page is marked all-frozen, but it is not frozen";
+	return NULL;
+}
+
+/* All that might be needed behind a head. */
+static const char *
+chain_problem(Check *check, Buffer buffer, OmenVersion *version)
+{
+	uint64		steps = (uint64) check->nblocks * (BLCKSZ / OMEN_RECORD_SIZE(OMEN_MIN_ITEM));
+
+	while (omen_peek_needed(version, check->horizon))
+	{
+		bool		superseded = omen_xmin_state(version->tuple.t_data) == OMEN_XMIN_COMMITTED;
+		bool		in_page = version->in_page;
+		const char *problem;
+
+		if (omen_peek_older(check->rel, buffer, version, &problem) != OMEN_PEEK_FOUND)
+			return psprintf("of an older version that may be needed, %s", problem);
+		if (version->in_page && !in_page)
+			return "a version in the store has one before it in the page";
+		if (steps-- == 0)
+			return "its versions form a circle";
+		problem = version_problem(check, version);
+		if (problem == NULL && version->in_page)
+			problem = add_span(check, BufferGetPage(buffer), version);
+		if (problem == NULL && !ItemPointerEquals(&version->tuple.t_data->t_ctid, &version->tuple.t_self))
+			problem = "its t_ctid does not name its row";
+		if (problem == NULL && superseded && omen_xmin_state(version->tuple.t_data) != OMEN_XMIN_COMMITTED)
+			problem = "it was superseded by a transaction that committed, but was not written by one";
+		if (problem != NULL)
+			return psprintf("of an older version that may be needed, %s", problem);
+	}
+	return NULL;
+}
+
+static const char *
+row_problem(Check *check, Buffer buffer)
+{
+	Page		page = BufferGetPage(buffer);
+	ItemId		lp = PageGetItemId(page, check->offnum);
+	OmenVersion version;
+	const char *problem;
+
+	if (!ItemIdIsUsed(lp))
+		return NULL;
+	if (ItemIdIsRedirected(lp))
+		return "its line pointer is a redirection";
+	if (ItemIdIsDead(lp))
+		return (check->map_bits & VISIBILITYMAP_ALL_VISIBLE) ? "its page is marked all-visible, but it is dead" : NULL;
+	if (ItemIdGetOffset(lp) != MAXALIGN(ItemIdGetOffset(lp)) || ItemIdGetOffset(lp) < ((PageHeader) page)->pd_upper ||
+		ItemIdGetOffset(lp) + ItemIdGetLength(lp) > BLCKSZ || ItemIdGetLength(lp) < OMEN_MIN_ITEM)
+		return "its line pointer leads outside of the page's items";
+	omen_head(check->rel, buffer, check->offnum, &version);
+
+	problem = head_problem(check, &version);
+	if (problem == NULL)
+		problem = add_span(check, page, &version);
+	if (problem == NULL && (check->map_bits & VISIBILITYMAP_ALL_VISIBLE))
+		problem = map_problem(check, &version);
+	if (problem == NULL)
+		problem = chain_problem(check, buffer, &version);
+	return problem;
+}
+
+static const char *
+row_page_problem(Check *check, Buffer buffer)
+{
+	Page		page = BufferGetPage(buffer);
+	PageHeader	header = (PageHeader) page;
+	OffsetNumber max = PageGetMaxOffsetNumber(page);
+	const char *problem;
+
+	check->nspans = 0;
+	check->offnum = InvalidOffsetNumber;
+	if (header->pd_lower < SizeOfPageHeaderData || (header->pd_lower - SizeOfPageHeaderData) % sizeof(ItemIdData) != 0 ||
+		header->pd_lower > header->pd_upper || header->pd_upper > header->pd_special || max > MaxHeapTuplesPerPage)
+		return "the page's header is not sound";
+	if (check->map_bits != 0 && !PageIsAllVisible(page))
+		return "it is all-visible by the visibility map, but not by the page";
+
+	for (OffsetNumber offnum = FirstOffsetNumber; offnum <= max; offnum++)
+	{
+		check->offnum = offnum;
+		problem = row_problem(check, buffer);
+		if (problem != NULL)
+			return problem;
+	}
+	return overlap_problem(check);
+}
+
+/* ---- store pages ---- */
+
+static const char *
+record_problem(Check *check, const OmenStoreSpecial *special, OmenRecord *record)
+{
+	HeapTupleHeader header = (HeapTupleHeader) (record + 1);
+
+	/* what nobody needs is not looked at by anybody */
+	if (!TransactionIdIsValid(record->superseder))
+		return NULL;
+	if (!TransactionIdIsNormal(record->superseder))
+		return "a record is superseded by no normal transaction";
+	if (!TransactionIdIsNormal(special->newest) || TransactionIdFollows(record->superseder, special->newest))
+		return "a record is superseded by a newer transaction than the page says";
+	if (!ItemPointerIsValid(&record->row) || ItemPointerGetOffsetNumber(&record->row) > MaxHeapTuplesPerPage ||
+		ItemPointerGetBlockNumber(&record->row) == check->block)
+		return "a record names no place for a row";
+	return omen_header_problem(check->rel, header, record->length);
+}
+
+static const char *
+store_page_problem(Check *check, Page page)
+{
+	OmenStoreSpecial *special = omen_store_special(page);
+	PageHeader	header = (PageHeader) page;
+	Size		at = OMEN_STORE_START;
+
+	check->offnum = InvalidOffsetNumber;
+	if (header->pd_lower != SizeOfPageHeaderData || header->pd_upper != SizeOfPageHeaderData)
+		return "the store page does not look full";
+	if (check->map_bits != 0 || PageIsAllVisible(page))
+		return "the store page is marked all-visible";
+	if (special->fill < OMEN_STORE_START || special->fill > OMEN_STORE_END || special->fill != MAXALIGN(special->fill))
+		return "the store page ends where it cannot";
+	if (TransactionIdIsNormal(special->newest) && in_future(check, special->newest))
+		return "the store page's newest transaction is in the future";
+
+	while (at < special->fill)
+	{
+		OmenRecord *record = (OmenRecord *) ((char *) page + at);
+		const char *problem;
+
+		if (at + sizeof(OmenRecord) > special->fill || record->length < OMEN_MIN_ITEM || record->length > OMEN_MAX_ITEM ||
+			at + OMEN_RECORD_SIZE(record->length) > special->fill)
+			return "the records do not fill the store page";
+		problem = record_problem(check, special, record);
+		if (problem != NULL)
+			return problem;
+		at += OMEN_RECORD_SIZE(record->length);
+	}
+	return NULL;
+}
+
+/* ---- pages ---- */
+
+static const char *
+page_problem(Check *check, Buffer buffer)
+{
+	Page		page = BufferGetPage(buffer);
+
+	switch (omen_page_kind(check->rel, check->block, page))
+	{
+		case OMEN_PAGE_NEW:
+			check->offnum = InvalidOffsetNumber;
+			return check->map_bits != 0 ? "the page is all zeroes, but has bits in the visibility map" : NULL;
+		case OMEN_PAGE_ROWS:
+			return row_page_problem(check, buffer);
+		case OMEN_PAGE_STORE:
+			return store_page_problem(check, page);
+	}
+	return NULL;
+}
+
+static void
+check_block(Check *check, Buffer *vmbuffer, BufferAccessStrategy strategy)
+{
+	Buffer		buffer;
+	const char *problem;
+
+	/* brings the map's page in, which is not done with the page locked */
+	(void) visibilitymap_get_status(check->rel, check->block, vmbuffer);
+	buffer = ReadBufferExtended(check->rel, MAIN_FORKNUM, check->block, RBM_NORMAL, strategy);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	check->map_bits = visibilitymap_get_status(check->rel, check->block, vmbuffer);
+	while ((problem = page_problem(check, buffer)) != NULL)
+	{
+		TransactionId horizon = GetOldestNonRemovableTransactionId(check->rel);
+
+		if (!TransactionIdFollows(horizon, check->horizon))
+			corrupt(check, problem);
+		check->horizon = horizon;
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+Datum
+omen_check(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	LOCKMODE	lockmode = RecoveryInProgress() ? AccessShareLock : ShareUpdateExclusiveLock;
+	Relation	rel = relation_open(relid, lockmode);
+	BufferAccessStrategy strategy;
+	Snapshot	snapshot;
+	Buffer		vmbuffer = InvalidBuffer;
+	Check	   *check;
+
+	omen_require_table(rel);
+	if (omen_lacks_storage(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("unlogged table \"%s\" cannot be read during recovery", RelationGetRelationName(rel))));
+
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	strategy = GetAccessStrategy(BAS_BULKREAD);
+	check = palloc0(sizeof(Check));
+	check->rel = rel;
+	check->snapshot_xmin = snapshot->xmin;
+	check->horizon = GetOldestNonRemovableTransactionId(rel);
+	check->nblocks = RelationGetNumberOfBlocks(rel);
+	for (check->block = 0; check->block < check->nblocks; check->block++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		check_block(check, &vmbuffer, strategy);
+	}
+	if (BufferIsValid(vmbuffer))
+		ReleaseBuffer(vmbuffer);
+	pfree(check);
+	FreeAccessStrategy(strategy);
+	UnregisterSnapshot(snapshot);
+	relation_close(rel, lockmode);
+	PG_RETURN_VOID();
+}
