@@ -386,8 +386,6 @@ move_row(Update *update)
 
 	if (new_buffer != change->buffer)
 		UnlockReleaseBuffer(new_buffer);
-	else
-		ReleaseBuffer(new_buffer);	/* pinned twice, locked once */
 	if (BufferIsValid(new_vmbuffer))
 		ReleaseBuffer(new_vmbuffer);
 	if (old_key && old_key_copied)
