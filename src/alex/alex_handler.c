@@ -1,5 +1,5 @@
 /*
- * alex_handler.c - module entry and the access method's handler: what alex can do.
+ * alex_handler.c - the access method's handler: what alex can do.
  */
 #include "alex.h"
 
@@ -10,17 +10,7 @@
 #include "access/cmptype.h"
 #endif
 
-PG_MODULE_MAGIC;
-
 PG_FUNCTION_INFO_V1(alexhandler);
-
-extern PGDLLEXPORT void _PG_init(void);
-
-void
-_PG_init(void)
-{
-	alex_register_options();
-}
 
 #if PG_VERSION_NUM >= 180000
 

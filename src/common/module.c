@@ -1,0 +1,20 @@
+/*
+ * module.c - what happens when the library is loaded.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "alex.h"
+#include "omen_options.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	alex_register_options();
+	omen_define_settings();
+}
