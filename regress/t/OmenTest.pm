@@ -167,7 +167,7 @@ sub new
 	$self->{stdin}->autoflush(1);
 	$self->{select} = IO::Select->new($self->{stdout}, $self->{stderr});
 	$self->ask('\set VERBOSITY verbose');
-	$self->{backend} = $self->ask('SELECT pg_backend_pid()')->{rows}[0];
+	$self->{backend} = $self->safe('SELECT pg_backend_pid()');
 	return $self;
 }
 
@@ -178,8 +178,9 @@ sub start
 
 	die "$self->{name} is still busy" if $self->{busy};
 	$self->{n}++;
-	$self->{busy} = 1;
 	$self->{sql} = $sql;
+	return if $self->{lost} && !$self->{select}->count;
+	$self->{busy} = 1;
 	my $end = $sql =~ /^\\/ ? '' : ';';
 	local $SIG{PIPE} = 'IGNORE';
 	print { $self->{stdin} } "$sql$end\n\\echo ==end $self->{n}\n\\warn ==end $self->{n}\n";
