@@ -51,6 +51,13 @@ typedef struct MoveSource
 	ItemPointerData new_tid;
 } MoveSource;
 
+/* A page of the new file. Its block is taken at once, what is in it is written when it is full. */
+typedef struct NewPage
+{
+	Buffer		buffer;			/* pinned; invalid: there is none */
+	PGAlignedBlock image;
+} NewPage;
+
 typedef struct Rewrite
 {
 	Relation	old_rel;
@@ -60,9 +67,9 @@ typedef struct Rewrite
 	MultiXactId multi_cutoff;
 	Size		reserve;		/* room that the fill factor leaves in each page */
 
-	/* the row page being filled */
-	Buffer		buffer;			/* invalid: none */
-	PGAlignedBlock page;
+	/* the pages being filled */
+	NewPage		rows;
+	NewPage		store;
 
 	HTAB	   *targets;
 	MoveSource *sources;
@@ -74,7 +81,7 @@ typedef struct Rewrite
 	Datum	   *values;
 	bool	   *isnull;
 
-	double		rows;
+	double		live;
 	double		dead;
 	double		recently_dead;	/* rows and older versions */
 } Rewrite;
@@ -151,7 +158,7 @@ copy_row(Rewrite *rewrite, Buffer buffer, OffsetNumber offnum, bool count)
 	}
 	if (count)
 	{
-		rewrite->rows += 1;
+		rewrite->live += 1;
 		if (omen_xmin_state(row->tuple.t_data) == OMEN_XMIN_IN_PROGRESS)
 			warn_in_progress(rewrite, HeapTupleHeaderGetXmin(row->tuple.t_data), &row->tuple.t_self);
 		if (status == HEAPTUPLE_DELETE_IN_PROGRESS)
@@ -173,25 +180,25 @@ copy_row(Rewrite *rewrite, Buffer buffer, OffsetNumber offnum, bool count)
 /* ---- writing the new file ---- */
 
 static void
-open_page(Rewrite *rewrite)
+close_page(Rewrite *rewrite, NewPage *page)
 {
-	rewrite->buffer = compat_extend_relation(rewrite->new_rel);
-	LockBuffer(rewrite->buffer, BUFFER_LOCK_UNLOCK);
-	PageInit((Page) rewrite->page.data, BLCKSZ, 0);
+	if (!BufferIsValid(page->buffer))
+		return;
+	LockBuffer(page->buffer, BUFFER_LOCK_EXCLUSIVE);
+	START_CRIT_SECTION();
+	memcpy(BufferGetPage(page->buffer), page->image.data, BLCKSZ);
+	omen_wal_page(rewrite->new_rel, page->buffer);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(page->buffer);
+	page->buffer = InvalidBuffer;
 }
 
 static void
-close_page(Rewrite *rewrite)
+next_page(Rewrite *rewrite, NewPage *page)
 {
-	if (!BufferIsValid(rewrite->buffer))
-		return;
-	LockBuffer(rewrite->buffer, BUFFER_LOCK_EXCLUSIVE);
-	START_CRIT_SECTION();
-	memcpy(BufferGetPage(rewrite->buffer), rewrite->page.data, BLCKSZ);
-	omen_wal_page(rewrite->new_rel, rewrite->buffer);
-	END_CRIT_SECTION();
-	UnlockReleaseBuffer(rewrite->buffer);
-	rewrite->buffer = InvalidBuffer;
+	close_page(rewrite, page);
+	page->buffer = compat_extend_relation(rewrite->new_rel);
+	LockBuffer(page->buffer, BUFFER_LOCK_UNLOCK);
 }
 
 /*
@@ -241,52 +248,79 @@ form_version(Rewrite *rewrite, HeapTuple old, bool is_head)
 	return new;
 }
 
-/* Takes room for an item from the page being filled; returns its offset. */
-static uint16
-place_item(Rewrite *rewrite, HeapTuple tuple, ItemPointer ctid, OmenLink link)
+/* Writes a version as an item: with its link, padded. */
+static void
+put_item(char *at, HeapTuple tuple, ItemPointer ctid, OmenLink link)
 {
-	PageHeader	page = (PageHeader) rewrite->page.data;
 	Size		length = tuple->t_len + OMEN_LINK_SIZE;
-	char	   *item;
 
 	tuple->t_data->t_ctid = *ctid;
-	page->pd_upper -= MAXALIGN(length);
-	item = (char *) page + page->pd_upper;
-	memset(item, 0, MAXALIGN(length));
-	memcpy(item, tuple->t_data, tuple->t_len);
-	memcpy(item + tuple->t_len, &link, OMEN_LINK_SIZE);
-	return page->pd_upper;
+	memcpy(at, tuple->t_data, tuple->t_len);
+	memcpy(at + tuple->t_len, &link, OMEN_LINK_SIZE);
+	memset(at + length, 0, MAXALIGN(length) - length);
 }
 
-/* Appends an older version to the store of the new file. */
+/* Takes room for an item from the row page being filled. */
+static OmenLink
+place_version(Rewrite *rewrite, HeapTuple tuple, ItemPointer ctid, OmenLink link)
+{
+	PageHeader	page = (PageHeader) rewrite->rows.image.data;
+
+	page->pd_upper -= MAXALIGN(tuple->t_len + OMEN_LINK_SIZE);
+	put_item((char *) page + page->pd_upper, tuple, ctid, link);
+	link.block = InvalidBlockNumber;
+	link.offset = page->pd_upper;
+	link.length = tuple->t_len + OMEN_LINK_SIZE;
+	return link;
+}
+
+static void
+open_store_page(Rewrite *rewrite)
+{
+	Page		page = (Page) rewrite->store.image.data;
+	OmenStoreSpecial *special = omen_store_special(page);
+
+	next_page(rewrite, &rewrite->store);
+	PageInit(page, BLCKSZ, sizeof(OmenStoreSpecial));
+	((PageHeader) page)->pd_lower = ((PageHeader) page)->pd_upper = SizeOfPageHeaderData;
+	special->magic = OMEN_STORE_MAGIC;
+	special->version = OMEN_FORMAT_VERSION;
+	special->fill = OMEN_STORE_START;
+}
+
+/*
+ * Appends an older version to the store of the new file. Not by omen_store_append(): that would use pages again which no snapshot of this
+ * transaction needs, as the new file seems to be a table that others cannot see yet.
+ */
 static OmenLink
 store_version(Rewrite *rewrite, HeapTuple tuple, ItemPointer row, TransactionId superseder, OmenLink link)
 {
-	Relation	rel = rewrite->new_rel;
-	uint16		length = tuple->t_len + OMEN_LINK_SIZE;
-	PGAlignedBlock item;
-	WalRecord	record;
-	Buffer		buffer = InvalidBuffer;
+	Page		page = (Page) rewrite->store.image.data;
+	OmenStoreSpecial *special = omen_store_special(page);
+	Size		length = tuple->t_len + OMEN_LINK_SIZE;
+	OmenRecord *record;
 
-	tuple->t_data->t_ctid = *row;
-	memcpy(item.data, tuple->t_data, tuple->t_len);
-	memcpy(item.data + tuple->t_len, &link, OMEN_LINK_SIZE);
-
-	if (omen_store_reserve(rel, length))
-		buffer = omen_store_lock(rel, length);
-	if (!BufferIsValid(buffer))
+	if (OMEN_RECORD_SIZE(length) > OMEN_STORE_CAPACITY)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("an older version of a row of table \"%s\" has no room in the store",
+				 errmsg("an older version of a row of table \"%s\" is too long for the store",
 						RelationGetRelationName(rewrite->old_rel)),
-				 errdetail("It has %u bytes.", length),
+				 errdetail("It has %zu bytes, and no room in the page of its row.", length),
 				 errhint("Try again when no transaction needs it any more.")));
-	wal_begin(&record, rel);
-	START_CRIT_SECTION();
-	link = omen_store_append(&record, buffer, row, superseder, item.data, length);
-	wal_finish(&record);
-	END_CRIT_SECTION();
-	UnlockReleaseBuffer(buffer);
+	if (!BufferIsValid(rewrite->store.buffer) || special->fill + OMEN_RECORD_SIZE(length) > OMEN_STORE_END)
+		open_store_page(rewrite);
+	record = (OmenRecord *) ((char *) page + special->fill);
+	record->row = *row;
+	record->length = length;
+	record->superseder = superseder;
+	record->unused = 0;
+	put_item((char *) (record + 1), tuple, row, link);
+	link.block = BufferGetBlockNumber(rewrite->store.buffer);
+	link.offset = special->fill;
+	link.length = length;
+	special->fill += OMEN_RECORD_SIZE(length);
+	if (!TransactionIdIsValid(special->newest) || TransactionIdFollows(superseder, special->newest))
+		special->newest = superseder;
 	return link;
 }
 
@@ -294,7 +328,7 @@ store_version(Rewrite *rewrite, HeapTuple tuple, ItemPointer row, TransactionId 
 static void
 note_prunable(Rewrite *rewrite, TransactionId xid)
 {
-	PageHeader	page = (PageHeader) rewrite->page.data;
+	PageHeader	page = (PageHeader) rewrite->rows.image.data;
 
 	if (TransactionIdIsNormal(xid) &&
 		(!TransactionIdIsValid(page->pd_prune_xid) || TransactionIdPrecedes(xid, page->pd_prune_xid)))
@@ -354,10 +388,7 @@ write_older(Rewrite *rewrite, CopiedVersion *version, HeapTuple *formed, ItemPoi
 	if (!in_page)
 		return store_version(rewrite, formed[1], new_tid, superseder, link);
 	note_prunable(rewrite, superseder);
-	link.offset = place_item(rewrite, formed[1], new_tid, link);
-	link.block = InvalidBlockNumber;
-	link.length = formed[1]->t_len + OMEN_LINK_SIZE;
-	return link;
+	return place_version(rewrite, formed[1], new_tid, link);
 }
 
 /*
@@ -367,7 +398,7 @@ write_older(Rewrite *rewrite, CopiedVersion *version, HeapTuple *formed, ItemPoi
 static void
 write_row(Rewrite *rewrite, CopiedVersion *row)
 {
-	PageHeader	page = (PageHeader) rewrite->page.data;
+	PageHeader	page = (PageHeader) rewrite->rows.image.data;
 	HeapTuple  *formed;
 	int			nversions = 0;
 	Size		head_need;
@@ -398,20 +429,21 @@ write_row(Rewrite *rewrite, CopiedVersion *row)
 	head_need = MAXALIGN(formed[0]->t_len + OMEN_LINK_SIZE) + sizeof(ItemIdData);
 	need += sizeof(ItemIdData);
 
-	if (BufferIsValid(rewrite->buffer) &&
+	if (!BufferIsValid(rewrite->rows.buffer) ||
 		(too_long ? need : head_need) + rewrite->reserve > (Size) (page->pd_upper - page->pd_lower))
-		close_page(rewrite);
-	if (!BufferIsValid(rewrite->buffer))
-		open_page(rewrite);
+	{
+		next_page(rewrite, &rewrite->rows);
+		PageInit((Page) page, BLCKSZ, 0);
+	}
 	offnum = OffsetNumberNext(PageGetMaxOffsetNumber((Page) page));
-	ItemPointerSet(&new_tid, BufferGetBlockNumber(rewrite->buffer), offnum);
+	ItemPointerSet(&new_tid, BufferGetBlockNumber(rewrite->rows.buffer), offnum);
 
 	link = write_older(rewrite, row, formed, &new_tid,
 					   need + (too_long ? 0 : rewrite->reserve) <= (Size) (page->pd_upper - page->pd_lower));
 	ctid = new_tid;
 	if (HeapTupleHeaderIndicatesMovedPartitions(row->tuple.t_data))
 		ctid = row->tuple.t_data->t_ctid;
-	place_item(rewrite, formed[0], &ctid, link);
+	place_version(rewrite, formed[0], &ctid, link);
 	page->pd_lower += sizeof(ItemIdData);
 	lp = PageGetItemId((Page) page, offnum);
 	ItemIdSetNormal(lp, page->pd_upper, formed[0]->t_len + OMEN_LINK_SIZE);
@@ -488,7 +520,7 @@ static void
 report(Rewrite *rewrite, bool written)
 {
 	const int	index[] = {PROGRESS_CLUSTER_HEAP_TUPLES_SCANNED, PROGRESS_CLUSTER_HEAP_TUPLES_WRITTEN};
-	const int64 values[] = {rewrite->rows, rewrite->rows};
+	const int64 values[] = {rewrite->live, rewrite->live};
 
 	pgstat_progress_update_multi_param(written ? 2 : 1, index, values);
 }
@@ -645,7 +677,7 @@ omen_copy_for_cluster(Relation old_rel, Relation new_rel, Relation old_index, bo
 	rewrite->xid_cutoff = *xid_cutoff;
 	rewrite->multi_cutoff = *multi_cutoff;
 	rewrite->reserve = RelationGetTargetPageFreeSpace(new_rel, HEAP_DEFAULT_FILLFACTOR);
-	rewrite->buffer = InvalidBuffer;
+	rewrite->rows.buffer = rewrite->store.buffer = InvalidBuffer;
 	rewrite->values = palloc(RelationGetNumberOfAttributes(new_rel) * sizeof(Datum));
 	rewrite->isnull = palloc(RelationGetNumberOfAttributes(new_rel) * sizeof(bool));
 	rewrite->max_sources = 64;
@@ -671,9 +703,10 @@ omen_copy_for_cluster(Relation old_rel, Relation new_rel, Relation old_index, bo
 	else
 		read_table(rewrite, NULL);
 
-	close_page(rewrite);
+	close_page(rewrite, &rewrite->rows);
+	close_page(rewrite, &rewrite->store);
 	link_moves(rewrite);
-	*num_tuples = rewrite->rows;
+	*num_tuples = rewrite->live;
 	*tups_vacuumed = rewrite->dead;
 	*tups_recently_dead = rewrite->recently_dead;
 
