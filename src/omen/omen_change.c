@@ -48,22 +48,19 @@ omen_check_writable(Relation rel)
 				 errhint("Reset its storage parameter user_catalog_table, or use heap.")));
 }
 
-/* Pins and locks the row's page, with its visibility map page pinned if needed. */
-static void
-lock_page(OmenChange *change)
+void
+omen_lock_page(Relation rel, BlockNumber block, Buffer *buffer, Buffer *vmbuffer)
 {
-	BlockNumber block = ItemPointerGetBlockNumber(&change->tid);
-
-	if (!BufferIsValid(change->buffer))
-		change->buffer = ReadBuffer(change->rel, block);
+	if (!BufferIsValid(*buffer))
+		*buffer = ReadBuffer(rel, block);
 	for (;;)
 	{
-		if (PageIsAllVisible(BufferGetPage(change->buffer)))
-			visibilitymap_pin(change->rel, block, &change->vmbuffer);
-		LockBuffer(change->buffer, BUFFER_LOCK_EXCLUSIVE);
-		if (BufferIsValid(change->vmbuffer) || !PageIsAllVisible(BufferGetPage(change->buffer)))
+		if (PageIsAllVisible(BufferGetPage(*buffer)))
+			visibilitymap_pin(rel, block, vmbuffer);
+		LockBuffer(*buffer, BUFFER_LOCK_EXCLUSIVE);
+		if (BufferIsValid(*vmbuffer) || !PageIsAllVisible(BufferGetPage(*buffer)))
 			return;
-		LockBuffer(change->buffer, BUFFER_LOCK_UNLOCK);
+		LockBuffer(*buffer, BUFFER_LOCK_UNLOCK);
 	}
 }
 
@@ -126,7 +123,7 @@ omen_prepare_change(OmenChange *change)
 		TransactionId xmin;
 		OmenXminState state;
 
-		lock_page(change);
+		omen_lock_page(rel, ItemPointerGetBlockNumber(tid), &change->buffer, &change->vmbuffer);
 		if (offnum > PageGetMaxOffsetNumber(BufferGetPage(change->buffer)) ||
 			!omen_head(rel, change->buffer, offnum, &change->head))
 		{
@@ -161,7 +158,7 @@ omen_prepare_change(OmenChange *change)
 				omen_queue(rel, tid, queued_mode, LockWaitBlock);
 				queued = true;
 			}
-			XactLockTableWait(xmin, rel, tid, change->newtup ? XLTW_Update : XLTW_Delete);
+			omen_wait(rel, tid, xmin, LockWaitBlock, change->newtup ? XLTW_Update : XLTW_Delete);
 			continue;
 		}
 
@@ -186,11 +183,11 @@ omen_prepare_change(OmenChange *change)
 		{
 			TransactionId xmax = HeapTupleHeaderGetRawXmax(header);
 
-			if (omen_xmax_conflicts(xmax, header->t_infomask, header->t_infomask2, change->mode))
+			TransactionId blocker = omen_xmax_blocker(xmax, header->t_infomask, header->t_infomask2, change->mode);
+
+			if (TransactionIdIsValid(blocker))
 			{
-				HeapTupleData tuple;
-				TM_FailureData ignored;
-				Buffer		buffer;
+				bool		holder = omen_xmax_ours(xmax, header->t_infomask, header->t_infomask2, LockTupleKeyShare);
 
 				if (!change->wait)
 				{
@@ -198,12 +195,15 @@ omen_prepare_change(OmenChange *change)
 									InvalidCommandId);
 					break;
 				}
-				/* it knows how to wait for all kinds of lockers; what it finds we see when we look again */
 				omen_release_change(change);
-				tuple.t_self = *tid;
-				heap_lock_tuple(rel, &tuple, change->cid, change->mode, LockWaitBlock, false, &buffer, &ignored);
-				ReleaseBuffer(buffer);
-				CHECK_FOR_INTERRUPTS();
+				/* who holds a weaker lock must not queue behind those who wait for it */
+				if (!queued && !holder)
+				{
+					queued_mode = change->mode;
+					omen_queue(rel, tid, queued_mode, LockWaitBlock);
+					queued = true;
+				}
+				omen_wait(rel, tid, blocker, LockWaitBlock, change->newtup ? XLTW_Update : XLTW_Delete);
 				continue;
 			}
 			result = TM_Ok;
@@ -243,29 +243,14 @@ omen_prepare_change(OmenChange *change)
 	return result;
 }
 
-TM_Result
+void
 omen_lock_for_change(OmenChange *change)
 {
 	HeapTupleHeader header = change->head.tuple.t_data;
-	HeapTupleData tuple;
-	Buffer		buffer;
-	TM_FailureData ignored;
-	TM_Result	result;
 
-	if (omen_xmax_ours(HeapTupleHeaderGetRawXmax(header), header->t_infomask, header->t_infomask2, change->mode))
-	{
-		LockBuffer(change->buffer, BUFFER_LOCK_UNLOCK);
-		return TM_Ok;
-	}
+	if (!omen_xmax_ours(HeapTupleHeaderGetRawXmax(header), header->t_infomask, header->t_infomask2, change->mode))
+		omen_take_lock(change->rel, change->buffer, change->vmbuffer, &change->head.tuple, change->mode);
 	LockBuffer(change->buffer, BUFFER_LOCK_UNLOCK);
-	tuple.t_self = change->tid;
-	result = heap_lock_tuple(change->rel, &tuple, change->cid, change->mode, LockWaitBlock, false, &buffer, &ignored);
-	ReleaseBuffer(buffer);
-	ReleaseBuffer(change->buffer);
-	change->buffer = InvalidBuffer;
-	omen_release_change(change);
-	/* locked or not: what was found before may have changed meanwhile */
-	return result == TM_Ok ? TM_BeingModified : result;
 }
 
 /*

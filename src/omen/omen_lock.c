@@ -1,8 +1,8 @@
 /*
  * omen_lock.c - row locks (SELECT FOR ..., foreign keys, and whoever must hold a row before changing it).
  *
- * heap_lock_tuple() does the locking, waiting and queueing on heads it understands. What it does not know are heads whose update is in progress, or
- * aborted: those are waited for, locked or restored here. Which version the caller gets, and when it is told TM_Updated, is in README.
+ * The answers are heap_lock_tuple()'s, but it cannot be used: it remembers where the tuple is while it waits, and would then lock, and log, the
+ * version before the head. Which version the caller gets, and when it is told TM_Updated, is in README.
  */
 #include "omen.h"
 
@@ -38,23 +38,18 @@ fail(Lock *lock, TM_Result result, ItemPointer ctid, TransactionId xmax, Command
 	return result;
 }
 
-/*
- * Adds a key-share lock to a head whose update is in progress: no key changes in it, so neither has to wait for the other. As heap's record of a
- * lock. The page is exclusively locked.
- */
-static void
-key_share_head(Lock *lock, Buffer buffer, OmenVersion *head)
+void
+omen_take_lock(Relation rel, Buffer buffer, Buffer vmbuffer, HeapTuple head, LockTupleMode mode)
 {
-	HeapTupleHeader header = head->tuple.t_data;
+	HeapTupleHeader header = head->t_data;
+	Page		page = BufferGetPage(buffer);
 	TransactionId xmax;
 	uint16		infomask;
 	uint16		infomask2;
-	Page		page = BufferGetPage(buffer);
+	bool		cleared = false;
 
-	if (omen_xmax_ours(HeapTupleHeaderGetRawXmax(header), header->t_infomask, header->t_infomask2, LockTupleKeyShare))
-		return;
 	omen_new_xmax(HeapTupleHeaderGetRawXmax(header), header->t_infomask, header->t_infomask2, GetCurrentTransactionId(),
-				  LockTupleKeyShare, false, &xmax, &infomask, &infomask2);
+				  mode, false, &xmax, &infomask, &infomask2);
 
 	START_CRIT_SECTION();
 	header->t_infomask &= ~HEAP_XMAX_BITS;
@@ -62,16 +57,22 @@ key_share_head(Lock *lock, Buffer buffer, OmenVersion *head)
 	header->t_infomask |= infomask;
 	header->t_infomask2 |= infomask2;
 	HeapTupleHeaderSetXmax(header, xmax);
+	/* no forward link but of a move that goes on, or happened */
+	if (HEAP_XMAX_IS_LOCKED_ONLY(infomask))
+		header->t_ctid = head->t_self;
+	/* locked rows stay all-visible, but are not frozen */
+	if (PageIsAllVisible(page))
+		cleared = visibilitymap_clear(rel, BufferGetBlockNumber(buffer), vmbuffer, VISIBILITYMAP_ALL_FROZEN);
 	MarkBufferDirty(buffer);
-	if (RelationNeedsWAL(lock->rel))
+	if (RelationNeedsWAL(rel))
 	{
 		xl_heap_lock record;
 		XLogRecPtr	lsn;
 
-		record.offnum = ItemPointerGetOffsetNumber(&lock->tid);
+		record.offnum = ItemPointerGetOffsetNumber(&head->t_self);
 		COMPAT_LOCK_RECORD_XMAX(record) = xmax;
 		record.infobits_set = omen_infobits(infomask, infomask2);
-		record.flags = 0;
+		record.flags = cleared ? XLH_LOCK_ALL_FROZEN_CLEARED : 0;
 		XLogBeginInsert();
 		XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
 		XLogRegisterData((char *) &record, SizeOfHeapLock);
@@ -81,32 +82,17 @@ key_share_head(Lock *lock, Buffer buffer, OmenVersion *head)
 	END_CRIT_SECTION();
 }
 
-/* Waits, by the caller's policy, for a transaction whose update is in progress. False: it would block. */
+/* Waits, by the caller's policy, for a transaction that is in the way. False: it would block. */
 static bool
-wait_for(Lock *lock, TransactionId xid)
+wait_for(Lock *lock, TransactionId xid, bool queue)
 {
-	if (!lock->queued)
+	if (!lock->queued && queue)
 	{
 		if (!omen_queue(lock->rel, &lock->tid, lock->mode, lock->policy))
 			return false;
 		lock->queued = true;
 	}
-	switch (lock->policy)
-	{
-		case LockWaitBlock:
-			XactLockTableWait(xid, lock->rel, &lock->tid, XLTW_Lock);
-			break;
-		case LockWaitSkip:
-			return compat_conditional_xact_wait(xid);
-		case LockWaitError:
-			if (!compat_conditional_xact_wait(xid))
-				ereport(ERROR,
-						(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-						 errmsg("could not obtain lock on row in relation \"%s\"",
-								RelationGetRelationName(lock->rel))));
-			break;
-	}
-	return true;
+	return omen_wait(lock->rel, &lock->tid, xid, lock->policy, XLTW_Lock);
 }
 
 static bool
@@ -117,31 +103,35 @@ newer_than_snapshot(Lock *lock, HeapTupleHeader header)
 }
 
 /*
- * Locks the head of the row at lock->tid, whatever version it is. TM_Ok: the buffer is pinned and share-locked (so that the head can be read), and
- * nobody but us can change the row (for key share: change its key). With `prior` valid, the row must have a version
+ * Locks the head of the row at lock->tid, whatever version it is. TM_Ok: the buffer is pinned and exclusively locked (so that the head can be
+ * read), and nobody but us can change the row (for key share: change its key). With `prior` valid, the row must have a version
  * written by that transaction, or it is not the row that was looked for: TM_Deleted.
  */
 static TM_Result
 lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 {
 	Relation	rel = lock->rel;
+	BlockNumber block = ItemPointerGetBlockNumber(&lock->tid);
 	OffsetNumber offnum = ItemPointerGetOffsetNumber(&lock->tid);
+	Buffer		vmbuffer = InvalidBuffer;
+	TM_Result	result;
 
 	for (;;)
 	{
 		HeapTupleHeader header;
 		TransactionId xmin;
+		TransactionId xmax;
+		TransactionId blocker;
 		OmenXminState state;
-		HeapTupleData tuple;
-		TM_Result	result;
+		bool		holder;
 
 		CHECK_FOR_INTERRUPTS();
-		*buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(&lock->tid));
-		LockBuffer(*buffer, BUFFER_LOCK_EXCLUSIVE);
+		*buffer = InvalidBuffer;
+		omen_lock_page(rel, block, buffer, &vmbuffer);
 		if (offnum > PageGetMaxOffsetNumber(BufferGetPage(*buffer)) || !omen_head(rel, *buffer, offnum, head))
 		{
-			UnlockReleaseBuffer(*buffer);
-			return fail(lock, TM_Deleted, &lock->tid, InvalidTransactionId, InvalidCommandId);
+			result = fail(lock, TM_Deleted, &lock->tid, InvalidTransactionId, InvalidCommandId);
+			break;
 		}
 		if (omen_restore_row(rel, *buffer, offnum))
 			omen_head(rel, *buffer, offnum, head);
@@ -149,65 +139,99 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 		{
 			if (!omen_has_version_by(rel, *buffer, head, prior))
 			{
-				UnlockReleaseBuffer(*buffer);
-				return fail(lock, TM_Deleted, &lock->tid, prior, InvalidCommandId);
+				result = fail(lock, TM_Deleted, &lock->tid, prior, InvalidCommandId);
+				break;
 			}
 			omen_head(rel, *buffer, offnum, head);
 		}
 		header = head->tuple.t_data;
 		xmin = HeapTupleHeaderGetXmin(header);
+		xmax = HeapTupleHeaderGetRawXmax(header);
 		state = omen_xmin_state(header);
+		holder = omen_xmax_ours(xmax, header->t_infomask, header->t_infomask2, LockTupleKeyShare);
 
 		if (state == OMEN_XMIN_IN_PROGRESS && head->link.offset != 0)
 		{
+			/* no key changes in place, so key share need not wait; unless the same transaction went on to delete the row */
 			if (lock->mode == LockTupleKeyShare &&
 				((header->t_infomask & HEAP_XMAX_INVALID) || HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask)))
 			{
-				key_share_head(lock, *buffer, head);
-				LockBuffer(*buffer, BUFFER_LOCK_UNLOCK);
-				LockBuffer(*buffer, BUFFER_LOCK_SHARE);
-				omen_head(rel, *buffer, offnum, head);
-				return TM_Ok;
+				if (!holder)
+					omen_take_lock(rel, *buffer, vmbuffer, &head->tuple, LockTupleKeyShare);
+				result = TM_Ok;
+				break;
 			}
 			UnlockReleaseBuffer(*buffer);
-			if (!wait_for(lock, xmin))
-				return fail(lock, TM_WouldBlock, &lock->tid, xmin, InvalidCommandId);
-			continue;
+			*buffer = InvalidBuffer;
+			if (wait_for(lock, xmin, !holder))
+				continue;
+			result = fail(lock, TM_WouldBlock, &lock->tid, xmin, InvalidCommandId);
+			break;
 		}
 
 		if (state == OMEN_XMIN_OURS && HeapTupleHeaderGetCmin(header) >= lock->cid &&
 			(head->link.offset != 0 || TransactionIdIsValid(prior)))
 		{
-			CommandId	cmin = HeapTupleHeaderGetCmin(header);
-
-			UnlockReleaseBuffer(*buffer);
-			return fail(lock, TM_SelfModified, &lock->tid, xmin, cmin);
+			result = fail(lock, TM_SelfModified, &lock->tid, xmin, HeapTupleHeaderGetCmin(header));
+			break;
 		}
 
 		/* transactions that must not see the newer version need no lock on it */
 		if (IsolationUsesXactSnapshot() && lock->mode != LockTupleKeyShare && newer_than_snapshot(lock, header))
 		{
-			UnlockReleaseBuffer(*buffer);
-			return fail(lock, TM_Updated, &lock->tid, xmin, InvalidCommandId);
+			result = fail(lock, TM_Updated, &lock->tid, xmin, InvalidCommandId);
+			break;
 		}
 
-		LockBuffer(*buffer, BUFFER_LOCK_UNLOCK);
-		ReleaseBuffer(*buffer);
-		tuple.t_self = lock->tid;
-		result = heap_lock_tuple(rel, &tuple, lock->cid, lock->mode, lock->policy, false, buffer, lock->tmfd);
+		result = HeapTupleSatisfiesUpdate(&head->tuple, lock->cid, *buffer);
+		if (result == TM_Invisible)
+		{
+			result = fail(lock, TM_Invisible, &lock->tid, xmin, InvalidCommandId);
+			break;
+		}
+		if (result == TM_BeingModified || result == TM_Updated || result == TM_Deleted)
+		{
+			if (omen_xmax_ours(xmax, header->t_infomask, header->t_infomask2, lock->mode))
+			{
+				result = TM_Ok;
+				break;
+			}
+			/* a move that left the key alone is no reason to wait or to fail, even if it is committed */
+			if (lock->mode == LockTupleKeyShare && !(header->t_infomask2 & HEAP_KEYS_UPDATED))
+				blocker = InvalidTransactionId;
+			else if (result != TM_BeingModified)
+				goto refused;
+			else
+				blocker = omen_xmax_blocker(xmax, header->t_infomask, header->t_infomask2, lock->mode);
+			if (TransactionIdIsValid(blocker))
+			{
+				UnlockReleaseBuffer(*buffer);
+				*buffer = InvalidBuffer;
+				/* who holds a weaker lock must not queue behind those who wait for it */
+				if (wait_for(lock, blocker, !holder))
+					continue;
+				result = fail(lock, TM_WouldBlock, &lock->tid, blocker, InvalidCommandId);
+				break;
+			}
+			result = TM_Ok;
+		}
 		if (result == TM_Ok)
 		{
-			LockBuffer(*buffer, BUFFER_LOCK_SHARE);
-			if (!omen_head(rel, *buffer, offnum, head))
-				omen_corrupted(rel, BufferGetBlockNumber(*buffer), offnum, "a locked row disappeared");
-			return TM_Ok;
+			omen_take_lock(rel, *buffer, vmbuffer, &head->tuple, lock->mode);
+			break;
 		}
-		ReleaseBuffer(*buffer);
-		if (result != TM_Invisible || state == OMEN_XMIN_IN_PROGRESS || state == OMEN_XMIN_ABORTED ||
-			(state == OMEN_XMIN_OURS && head->link.offset == 0))
-			return result;
-		/* replaced in place between our look and heap's: look again */
+
+refused:
+		result = fail(lock, result, &header->t_ctid, HeapTupleHeaderGetUpdateXid(header),
+					  result == TM_SelfModified ? HeapTupleHeaderGetCmax(header) : InvalidCommandId);
+		break;
 	}
+
+	if (result != TM_Ok && BufferIsValid(*buffer))
+		UnlockReleaseBuffer(*buffer);
+	if (BufferIsValid(vmbuffer))
+		ReleaseBuffer(vmbuffer);
+	return result;
 }
 
 /*

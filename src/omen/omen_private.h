@@ -5,6 +5,9 @@
 #define OMEN_ALEX_OMEN_PRIVATE_H
 
 #include "omen.h"
+
+#include "storage/lmgr.h"
+
 #include "wal.h"
 
 #define OMEN_MIN_ITEM (SizeofHeapTupleHeader + OMEN_LINK_SIZE)
@@ -84,8 +87,8 @@ extern void omen_store_candidate(Relation rel, BlockNumber block);
 
 /* ---- omen_xmax.c ---- */
 
-/* Would taking `mode` on a row with this (live, not ours) xmax have to wait? */
-extern bool omen_xmax_conflicts(TransactionId xmax, uint16 infomask, uint16 infomask2, LockTupleMode mode);
+/* Somebody, in progress and not us, whose lock or change by this xmax conflicts with `mode`; invalid: nobody. */
+extern TransactionId omen_xmax_blocker(TransactionId xmax, uint16 infomask, uint16 infomask2, LockTupleMode mode);
 
 /* Does our transaction hold a lock of at least `mode` by this xmax? */
 extern bool omen_xmax_ours(TransactionId xmax, uint16 infomask, uint16 infomask2, LockTupleMode mode);
@@ -140,8 +143,13 @@ typedef struct OmenChange
  */
 extern TM_Result omen_prepare_change(OmenChange *change);
 
-/* Takes a row lock of the mode this change needs, so that the page can be let go of. Buffer locked before, not after; still pinned. */
-extern TM_Result omen_lock_for_change(OmenChange *change);
+/* Takes the row lock this change needs, so that the page can be let go of. Buffer locked before, not after; still pinned. */
+extern void omen_lock_for_change(OmenChange *change);
+
+/*
+ * Locks a page exclusively, with its visibility map page pinned if it is all-visible. *buffer may be pinned already, or invalid.
+ */
+extern void omen_lock_page(Relation rel, BlockNumber block, Buffer *buffer, Buffer *vmbuffer);
 
 extern void omen_release_change(OmenChange *change);
 
@@ -163,8 +171,21 @@ extern void omen_logical_update(Relation rel, Buffer buffer, ItemPointer tid, He
 /* The item of a version: the tuple, padded to `length` (of the item), and the link behind it; NULL: none. palloc'd. */
 extern HeapTuple omen_form_item(HeapTuple tuple, Size length, const OmenLink *link);
 
-/* Heavyweight tuple lock, as heap takes it before it waits. False: would block. */
+/* ---- omen_wait.c ---- */
+
+/* Takes the place of the first to wait for a row, or waits for that. False (LockWaitSkip): it is taken. LockWaitError: an error then. */
 extern bool omen_queue(Relation rel, ItemPointer tid, LockTupleMode mode, LockWaitPolicy policy);
 extern void omen_unqueue(Relation rel, ItemPointer tid, LockTupleMode mode);
+
+/* Waits for a transaction to end. The same policies. */
+extern bool omen_wait(Relation rel, ItemPointer tid, TransactionId xid, LockWaitPolicy policy, XLTW_Oper oper);
+
+/* ---- omen_lock.c ---- */
+
+/*
+ * Makes us a locker of the row, with heap's record. The head is exclusively locked and has nobody in xmax that conflicts; if the page is
+ * all-visible, vmbuffer is pinned.
+ */
+extern void omen_take_lock(Relation rel, Buffer buffer, Buffer vmbuffer, HeapTuple head, LockTupleMode mode);
 
 #endif							/* OMEN_ALEX_OMEN_PRIVATE_H */

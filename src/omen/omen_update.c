@@ -462,16 +462,13 @@ omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandI
 		{
 			HeapTuple	old = heap_copytuple(&change->head.tuple);
 
-			result = omen_lock_for_change(change);
-			if (result == TM_Ok)
-			{
-				update.stored = heap_toast_insert_or_update(rel, tuple, old, 0);
-				if (update.stored == tuple)
-					update.stored = heap_copytuple(tuple);
-				ReleaseBuffer(change->buffer);
-				change->buffer = InvalidBuffer;
-				omen_release_change(change);
-			}
+			omen_lock_for_change(change);
+			update.stored = heap_toast_insert_or_update(rel, tuple, old, 0);
+			if (update.stored == tuple)
+				update.stored = heap_copytuple(tuple);
+			ReleaseBuffer(change->buffer);
+			change->buffer = InvalidBuffer;
+			omen_release_change(change);
 			heap_freetuple(old);
 			continue;
 		}
@@ -495,8 +492,7 @@ omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandI
 			}
 		}
 
-		result = omen_lock_for_change(change);
-		if (result == TM_Ok)
+		omen_lock_for_change(change);
 		{
 			HeapTuple	item = move_row(&update);
 
@@ -504,8 +500,8 @@ omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandI
 			pfree(item);
 			omen_release_change(change);
 			moved = true;
-			break;
 		}
+		break;
 	}
 
 	if (result == TM_Ok)

@@ -1,52 +1,15 @@
 /*
  * omen_xmax.c - who locks, deletes or moves a row: reading and composing xmax.
  *
- * xmax and its bits mean what they mean in heap, and heap_lock_tuple() works on them as well: single transactions, or a multixact when
- * several hold compatible locks.
+ * xmax and its bits mean what they mean in heap: a single transaction, or a multixact when several hold compatible locks.
  */
 #include "omen.h"
 
 #include "access/heapam_xlog.h"
 #include "access/transam.h"
-#include "storage/lmgr.h"
 #include "storage/procarray.h"
-#include "utils/lsyscache.h"
 
 #include "omen_private.h"
-
-/* As heap: the four row locks map to four table lock modes that conflict in the same way. */
-static const LOCKMODE table_mode[] = {
-	[LockTupleKeyShare] = AccessShareLock,
-	[LockTupleShare] = RowShareLock,
-	[LockTupleNoKeyExclusive] = ExclusiveLock,
-	[LockTupleExclusive] = AccessExclusiveLock
-};
-
-bool
-omen_queue(Relation rel, ItemPointer tid, LockTupleMode mode, LockWaitPolicy policy)
-{
-	switch (policy)
-	{
-		case LockWaitBlock:
-			LockTuple(rel, tid, table_mode[mode]);
-			return true;
-		case LockWaitSkip:
-			return compat_conditional_lock_tuple(rel, tid, table_mode[mode]);
-		case LockWaitError:
-			if (!compat_conditional_lock_tuple(rel, tid, table_mode[mode]))
-				ereport(ERROR,
-						(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-						 errmsg("could not obtain lock on row in relation \"%s\"", RelationGetRelationName(rel))));
-			return true;
-	}
-	return false;
-}
-
-void
-omen_unqueue(Relation rel, ItemPointer tid, LockTupleMode mode)
-{
-	UnlockTuple(rel, tid, table_mode[mode]);
-}
 
 static LockTupleMode
 status_mode(MultiXactStatus status)
@@ -108,26 +71,27 @@ single_mode(uint16 infomask, uint16 infomask2)
 	return (infomask2 & HEAP_KEYS_UPDATED) ? LockTupleExclusive : LockTupleNoKeyExclusive;
 }
 
-bool
-omen_xmax_conflicts(TransactionId xmax, uint16 infomask, uint16 infomask2, LockTupleMode mode)
+TransactionId
+omen_xmax_blocker(TransactionId xmax, uint16 infomask, uint16 infomask2, LockTupleMode mode)
 {
 	MultiXactMember *members;
 	int			nmembers;
-	bool		conflict = false;
+	TransactionId blocker = InvalidTransactionId;
 
 	if ((infomask & HEAP_XMAX_INVALID) || HEAP_LOCKED_UPGRADED(infomask))
-		return false;
+		return InvalidTransactionId;
 	if (!(infomask & HEAP_XMAX_IS_MULTI))
 		return !TransactionIdIsCurrentTransactionId(xmax) && TransactionIdIsInProgress(xmax) &&
-			modes_conflict(single_mode(infomask, infomask2), mode);
+			modes_conflict(single_mode(infomask, infomask2), mode) ? xmax : InvalidTransactionId;
 
 	nmembers = GetMultiXactIdMembers(xmax, &members, false, HEAP_XMAX_IS_LOCKED_ONLY(infomask));
-	for (int i = 0; i < nmembers && !conflict; i++)
-		conflict = modes_conflict(status_mode(members[i].status), mode) &&
-			!TransactionIdIsCurrentTransactionId(members[i].xid) && TransactionIdIsInProgress(members[i].xid);
+	for (int i = 0; i < nmembers && !TransactionIdIsValid(blocker); i++)
+		if (modes_conflict(status_mode(members[i].status), mode) &&
+			!TransactionIdIsCurrentTransactionId(members[i].xid) && TransactionIdIsInProgress(members[i].xid))
+			blocker = members[i].xid;
 	if (nmembers > 0)
 		pfree(members);
-	return conflict;
+	return blocker;
 }
 
 bool
