@@ -61,15 +61,18 @@ find_row(OmenScan scan, OffsetNumber line)
 static bool
 next_of_page(OmenScan scan, struct SampleScanState *state, TupleTableSlot *slot)
 {
-	OffsetNumber line;
-
-	while (OffsetNumberIsValid(line = state->tsmroutine->NextSampleTuple(state, scan->block, scan->lines)))
+	for (;;)
 	{
-		OmenRow    *row = find_row(scan, line);
+		OffsetNumber line = state->tsmroutine->NextSampleTuple(state, scan->block, scan->lines);
+		OmenRow    *row;
 
 		CHECK_FOR_INTERRUPTS();
+		if (line == InvalidOffsetNumber)
+			return false;
+		row = find_row(scan, line);
 		if (row == NULL)
 			continue;
+
 		scan->tuple.t_data = row->data;
 		scan->tuple.t_len = row->length;
 		ItemPointerSet(&scan->tuple.t_self, scan->block, line);
@@ -79,7 +82,6 @@ next_of_page(OmenScan scan, struct SampleScanState *state, TupleTableSlot *slot)
 			omen_copy_to_slot(&scan->tuple, slot);
 		return true;
 	}
-	return false;
 }
 
 static bool
@@ -90,13 +92,17 @@ next_of_rows(OmenScan scan, struct SampleScanState *state, TupleTableSlot *slot)
 	Page		page = BufferGetPage(buffer);
 	OffsetNumber last = InvalidOffsetNumber;
 	OffsetNumber line;
-	bool		found = false;
+	bool		found;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (omen_page_kind(rel, scan->block, page) == OMEN_PAGE_ROWS)
 		last = PageGetMaxOffsetNumber(page);
-	while (!found && OffsetNumberIsValid(line = state->tsmroutine->NextSampleTuple(state, scan->block, last)))
-		found = omen_row_to_slot(rel, buffer, line, scan->base.rs_snapshot, scan->copy, false, slot, NULL);
+	do
+	{
+		line = state->tsmroutine->NextSampleTuple(state, scan->block, last);
+		found = line != InvalidOffsetNumber &&
+			omen_row_to_slot(rel, buffer, line, scan->base.rs_snapshot, scan->copy, false, slot, NULL);
+	} while (!found && line != InvalidOffsetNumber);
 	UnlockReleaseBuffer(buffer);
 	return found;
 }
