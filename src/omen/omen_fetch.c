@@ -171,6 +171,9 @@ omen_index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapsh
 		fetch->buffer = InvalidBuffer;
 	}
 
+	if (found && snapshot->snapshot_type == SNAPSHOT_DIRTY)
+		omen_memory_note_dirty(RelationGetRelid(data->rel), tid);
+
 	/* an entry leads to one row, and a snapshot sees one version of it, whatever its kind */
 	*call_again = false;
 	return found;
@@ -178,13 +181,14 @@ omen_index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapsh
 
 /* ---- for the executor ------------------------------------------------------------------------------------------ */
 
-/* The head, whatever its state. */
+/* The head, if this transaction has locked and accepted just this version. */
 static bool
-head_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, TupleTableSlot *slot)
+accepted_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, ItemPointer tid, TupleTableSlot *slot)
 {
 	OmenVersion version;
 
-	if (!omen_head(rel, buffer, offnum, &version))
+	if (!omen_head(rel, buffer, offnum, &version) ||
+		!omen_memory_accepted(RelationGetRelid(rel), tid, HeapTupleHeaderGetXmin(version.tuple.t_data)))
 		return false;
 	omen_store_slot(rel, buffer, &version, true, slot);
 	return true;
@@ -207,8 +211,8 @@ omen_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTa
 	{
 		if (snapshot->snapshot_type != SNAPSHOT_ANY)
 			found = omen_row_to_slot(rel, buffer, offnum, snapshot, true, true, slot, NULL);
-		else if (omen_memory_accepted(RelationGetRelid(rel), tid))
-			found = head_to_slot(rel, buffer, offnum, slot);
+		else if (accepted_to_slot(rel, buffer, offnum, tid, slot))
+			found = true;
 		else
 		{
 			if (ActiveSnapshotSet() && IsMVCCSnapshot(GetActiveSnapshot()))

@@ -150,7 +150,8 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 		state = omen_xmin_state(header);
 		holder = omen_xmax_ours(xmax, header->t_infomask, header->t_infomask2, LockTupleKeyShare);
 
-		if (state == OMEN_XMIN_IN_PROGRESS && head->link.offset != 0)
+		/* in progress: an update in place, or the end of a move that we followed */
+		if (state == OMEN_XMIN_IN_PROGRESS && (head->link.offset != 0 || TransactionIdIsValid(prior)))
 		{
 			/* no key changes in place, so key share need not wait; unless the same transaction went on to delete the row */
 			if (lock->mode == LockTupleKeyShare &&
@@ -316,6 +317,20 @@ omen_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot
 			lock.tid = tmfd->ctid;
 			prior = tmfd->xmax;
 			continue;
+		}
+
+		/* ON CONFLICT: a row of its own command is invisible, and whose it is it reads from the slot */
+		if (result == TM_SelfModified && flags == 0 && omen_memory_was_dirty(RelationGetRelid(rel), &lock.tid))
+			result = TM_Invisible;
+		if (result == TM_Invisible)
+		{
+			buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(&lock.tid));
+			LockBuffer(buffer, BUFFER_LOCK_SHARE);
+			if (omen_head(rel, buffer, ItemPointerGetOffsetNumber(&lock.tid), &head))
+				omen_store_slot(rel, buffer, &head, true, slot);
+			else
+				result = TM_Deleted;
+			UnlockReleaseBuffer(buffer);
 		}
 		if (result != TM_Ok)
 		{

@@ -73,13 +73,33 @@ omen_memory_accepted_by(Oid relid, ItemPointer tid, CommandId cid, TransactionId
 }
 
 bool
-omen_memory_accepted(Oid relid, ItemPointer tid)
+omen_memory_accepted(Oid relid, ItemPointer tid, TransactionId xmin)
 {
-	return lookup(relid, tid, HASH_FIND) != NULL;
+	Accepted   *entry = lookup(relid, tid, HASH_FIND);
+
+	return entry && TransactionIdEquals(entry->xmin, xmin);
 }
 
 void
 omen_memory_forget(Oid relid, ItemPointer tid)
 {
 	lookup(relid, tid, HASH_REMOVE);
+}
+
+/* The row that a fetch with SnapshotDirty gave last, and the transaction that asked. */
+static AcceptedKey last_dirty;
+static LocalTransactionId last_dirty_owner = InvalidLocalTransactionId;
+
+void
+omen_memory_note_dirty(Oid relid, ItemPointer tid)
+{
+	last_dirty.relid = relid;
+	last_dirty.tid = *tid;
+	last_dirty_owner = compat_my_lxid();
+}
+
+bool
+omen_memory_was_dirty(Oid relid, ItemPointer tid)
+{
+	return last_dirty_owner == compat_my_lxid() && last_dirty.relid == relid && ItemPointerEquals(&last_dirty.tid, tid);
 }

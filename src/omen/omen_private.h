@@ -110,7 +110,14 @@ extern uint8 omen_infobits(uint16 infomask, uint16 infomask2);
 extern void omen_memory_accept(Oid relid, ItemPointer tid, CommandId cid, TransactionId xmin);
 extern bool omen_memory_accepted_by(Oid relid, ItemPointer tid, CommandId cid, TransactionId xmin);
 extern void omen_memory_forget(Oid relid, ItemPointer tid);
-extern bool omen_memory_accepted(Oid relid, ItemPointer tid);
+extern bool omen_memory_accepted(Oid relid, ItemPointer tid, TransactionId xmin);
+
+/*
+ * INSERT ... ON CONFLICT locks the row it has just found with SnapshotDirty. Nothing else tells it from a trigger that locks a row in a
+ * transaction of higher isolation, and they need different answers about rows their own command has changed.
+ */
+extern void omen_memory_note_dirty(Oid relid, ItemPointer tid);
+extern bool omen_memory_was_dirty(Oid relid, ItemPointer tid);
 
 /* ---- omen_change.c: what updates and deletes do first ---- */
 
