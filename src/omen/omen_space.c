@@ -35,7 +35,8 @@ omen_map_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, OmenP
 	map->used = 0;
 	map->conflict = InvalidTransactionId;
 
-	for (OffsetNumber offnum = FirstOffsetNumber; offnum <= max; offnum++)
+	/* backwards: items are laid down from the end of the page, so this is nearly in their order already */
+	for (OffsetNumber offnum = max; offnum >= FirstOffsetNumber; offnum--)
 	{
 		OmenVersion version;
 

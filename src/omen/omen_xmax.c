@@ -202,19 +202,43 @@ omen_carry_lockers(HeapTupleHeader old_header, TransactionId *xmax, uint16 *info
 {
 	TransactionId old_xmax = HeapTupleHeaderGetRawXmax(old_header);
 	uint16		bits = old_header->t_infomask;
+	MultiXactMember *members;
+	int			nmembers;
+	int			kept = 0;
 
-	if (!(bits & HEAP_XMAX_INVALID) && !HEAP_LOCKED_UPGRADED(bits) && HEAP_XMAX_IS_LOCKED_ONLY(bits) &&
-		TransactionIdIsValid(old_xmax) &&
-		((bits & HEAP_XMAX_IS_MULTI) ? MultiXactIdIsRunning(old_xmax, true) : TransactionIdIsInProgress(old_xmax)))
-	{
-		*xmax = old_xmax;
-		*infomask = bits & HEAP_XMAX_BITS;
-		*infomask2 = old_header->t_infomask2 & HEAP_KEYS_UPDATED;
-		return;
-	}
 	*xmax = InvalidTransactionId;
 	*infomask = HEAP_XMAX_INVALID;
 	*infomask2 = 0;
+	if ((bits & HEAP_XMAX_INVALID) || HEAP_LOCKED_UPGRADED(bits) || !TransactionIdIsValid(old_xmax))
+		return;
+	if (!(bits & HEAP_XMAX_IS_MULTI))
+	{
+		if (HEAP_XMAX_IS_LOCKED_ONLY(bits) && TransactionIdIsInProgress(old_xmax))
+		{
+			*xmax = old_xmax;
+			*infomask = bits & HEAP_XMAX_BITS;
+			*infomask2 = old_header->t_infomask2 & HEAP_KEYS_UPDATED;
+		}
+		return;
+	}
+
+	/* of several, those who still run and only lock; one among them may have changed the row and been undone */
+	nmembers = GetMultiXactIdMembers(old_xmax, &members, false, HEAP_XMAX_IS_LOCKED_ONLY(bits));
+	for (int i = 0; i < nmembers; i++)
+		if (!ISUPDATE_from_mxstatus(members[i].status) && TransactionIdIsInProgress(members[i].xid))
+			members[kept++] = members[i];
+	if (kept == 1)
+	{
+		*xmax = members[0].xid;
+		single_bits(status_mode(members[0].status), false, infomask, infomask2);
+	}
+	else if (kept > 1)
+	{
+		*xmax = kept == nmembers ? old_xmax : MultiXactIdCreateFromMembers(kept, members);
+		multi_bits(*xmax, infomask, infomask2);
+	}
+	if (nmembers > 0)
+		pfree(members);
 }
 
 uint8
