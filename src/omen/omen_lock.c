@@ -95,9 +95,12 @@ wait_for(Lock *lock, TransactionId xid, bool queue)
 	return omen_wait(lock->rel, &lock->tid, xid, lock->policy, XLTW_Lock);
 }
 
+/* Written by somebody else, and not seen by the snapshot? */
 static bool
 newer_than_snapshot(Lock *lock, HeapTupleHeader header)
 {
+	if (omen_xmin_state(header) == OMEN_XMIN_OURS)
+		return false;
 	return lock->snapshot && lock->snapshot->snapshot_type == SNAPSHOT_MVCC &&
 		!omen_xmin_visible(header, lock->snapshot);
 }

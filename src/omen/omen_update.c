@@ -89,6 +89,7 @@ blocking_columns(Relation rel)
 static void
 fill_header(Update *update, HeapTupleHeader header, bool moved)
 {
+	HeapTupleHeader given = update->change.newtup->t_data;
 	TransactionId xmax;
 	uint16		infomask;
 	uint16		infomask2;
@@ -104,6 +105,11 @@ fill_header(Update *update, HeapTupleHeader header, bool moved)
 	HeapTupleHeaderSetCmin(header, update->change.cid);
 	HeapTupleHeaderSetXmax(header, xmax);
 	header->t_ctid = update->change.tid;
+
+	/* the caller reads xmin and the like from the tuple it gave us, which may not be the one that is stored */
+	given->t_infomask = (given->t_infomask & ~HEAP_XACT_MASK) | (header->t_infomask & HEAP_XACT_MASK);
+	given->t_infomask2 = (given->t_infomask2 & ~HEAP2_XACT_MASK) | (header->t_infomask2 & HEAP2_XACT_MASK);
+	given->t_choice = header->t_choice;
 }
 
 /* ---- in place ---- */
