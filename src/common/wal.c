@@ -80,7 +80,7 @@ wal_finish(WalRecord *record)
 	XLogRecPtr	lsn;
 	int			chunks = 0;
 
-	if (!record->needed)
+	if (!record->needed || record->nblocks == 0)
 		return;
 
 	XLogBeginInsert();

@@ -41,7 +41,8 @@ typedef struct WalRecord
 
 /*
  * wal_begin, then in a critical section: change pages, call wal_image or wal_fragment for each change (they mark the
- * buffer dirty), and wal_finish, which sets the LSNs. All buffers are exclusively locked throughout.
+ * buffer dirty), and wal_finish, which sets the LSNs. All buffers are exclusively locked throughout. Replay locks the blocks in the order
+ * of their first mention, which therefore must be the order in which readers lock them.
  */
 extern void wal_begin(WalRecord *record, Relation rel);
 

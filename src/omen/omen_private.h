@@ -60,6 +60,8 @@ typedef struct OmenPageMap
 	Size		used;			/* bytes of all spans */
 	int			nolder;			/* of the spans, how many are older versions */
 	TransactionId conflict;		/* newest superseder behind which versions were left out */
+	int			ncut;			/* links to what was left out, by their offset in the page */
+	uint16		cut[BLCKSZ / 32];
 } OmenPageMap;
 
 /* The row page is locked. No aborted heads with older versions are left out: they count with all their versions. */

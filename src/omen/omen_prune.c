@@ -291,6 +291,9 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 		return;
 	}
 
+	if (used > (Size) (BLCKSZ - ((PageHeader) page)->pd_lower))
+		omen_corrupted(rel, block, 0, "its versions overlap");
+
 	/* the page as it shall be */
 	memcpy(image.data, page, BLCKSZ);
 	upper = BLCKSZ;

@@ -1,7 +1,8 @@
 /*
  * omen_space.c - which bytes of a row page are in use, and where there is room.
  *
- * Nothing on the page says what is garbage: it follows from the rows' chains and the horizon (README, "When bytes may be overwritten").
+ * Nothing on the page says what is garbage: it follows from the rows' chains and the horizon (README, "When bytes may be overwritten"). Whoever
+ * overwrites it cuts the links that lead there.
  */
 #include "omen.h"
 
@@ -31,7 +32,7 @@ omen_map_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, OmenP
 	BlockNumber block = BufferGetBlockNumber(buffer);
 	OffsetNumber max = PageGetMaxOffsetNumber(page);
 
-	map->nspans = map->nolder = 0;
+	map->nspans = map->nolder = map->ncut = 0;
 	map->used = 0;
 	map->conflict = InvalidTransactionId;
 
@@ -58,6 +59,7 @@ omen_map_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, OmenP
 				if (TransactionIdIsNormal(xmin) &&
 					(!TransactionIdIsValid(map->conflict) || TransactionIdFollows(xmin, map->conflict)))
 					map->conflict = xmin;
+				map->cut[map->ncut++] = (char *) version.tuple.t_data - (char *) page + version.tuple.t_len;
 				break;
 			}
 			omen_older(rel, buffer, &version);

@@ -114,10 +114,14 @@ fill_header(Update *update, HeapTupleHeader header, bool moved)
 
 /* ---- in place ---- */
 
-/* Writes the new version at `place` and re-points the row to it. `offload`: the old one goes to this store page, locked. */
+/*
+ * Writes the new version at `place` and re-points the row to it. `store`: the old one goes to this store page, locked. `map`: place is a gap, and
+ * the links into gaps are cut.
+ */
 static void
-replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer store)
+replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer store, const OmenPageMap *map)
 {
+	static const OmenLink none = {InvalidBlockNumber, 0, 0};
 	Relation	rel = update->change.rel;
 	Buffer		buffer = update->change.buffer;
 	Page		page = BufferGetPage(buffer);
@@ -143,6 +147,9 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	wal_begin(&record, rel);
 
 	START_CRIT_SECTION();
+	/* the row page is mentioned first: replay locks pages in this order, and readers of a standby lock row pages first */
+	if (!logical)
+		omen_wal_header(&record, buffer);
 	if (BufferIsValid(store))
 	{
 		link = omen_store_append(&record, store, &update->change.tid, update->xid, old.data, old_length);
@@ -152,7 +159,14 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	{
 		/* the end of a move that aborted; older versions all name their row */
 		update->change.head.tuple.t_data->t_ctid = update->change.tid;
-		wal_fragment(&record, buffer, &update->change.head.tuple.t_data->t_ctid, sizeof(ItemPointerData));
+		if (!logical)
+			wal_fragment(&record, buffer, &update->change.head.tuple.t_data->t_ctid, sizeof(ItemPointerData));
+	}
+	for (int i = 0; map && i < map->ncut; i++)
+	{
+		memcpy((char *) page + map->cut[i], &none, OMEN_LINK_SIZE);
+		if (!logical)
+			wal_fragment(&record, buffer, (char *) page + map->cut[i], OMEN_LINK_SIZE);
 	}
 	memcpy((char *) page + place, item->t_data, MAXALIGN(length));
 	if (place < ((PageHeader) page)->pd_upper)
@@ -164,13 +178,11 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	{
 		wal_fragment(&record, buffer, (char *) page + place, MAXALIGN(length));
 		omen_wal_line_pointer(&record, buffer, offnum);
-		omen_wal_header(&record, buffer);
 		omen_wal_finish(&record, buffer);
 	}
 	else
 	{
-		if (BufferIsValid(store))
-			wal_finish(&record);
+		wal_finish(&record);
 		omen_logical_update(rel, buffer, &update->change.tid, item, old_key);
 	}
 	END_CRIT_SECTION();
@@ -216,7 +228,7 @@ update_in_place(Update *update, bool may_reserve)
 
 	if (hole_size(page) >= MAXALIGN(length))
 	{
-		replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer);
+		replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer, NULL);
 		return PLACED;
 	}
 
@@ -229,7 +241,7 @@ update_in_place(Update *update, bool may_reserve)
 	if (place != 0)
 	{
 		omen_log_conflict(rel, BufferGetBlockNumber(change->buffer), map.conflict);
-		replace_head(update, place, length, link, InvalidBuffer);
+		replace_head(update, place, length, link, InvalidBuffer, &map);
 		return PLACED;
 	}
 
@@ -250,7 +262,7 @@ update_in_place(Update *update, bool may_reserve)
 		link.offset = ItemIdGetOffset(PageGetItemId(page, offnum));
 		if (hole_size(page) >= MAXALIGN(length))
 		{
-			replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer);
+			replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer, NULL);
 			return PLACED;
 		}
 	}
@@ -273,7 +285,7 @@ update_in_place(Update *update, bool may_reserve)
 	store = omen_store_lock(rel, old_length);
 	if (!BufferIsValid(store))
 		return may_reserve ? WANTS_STORE : NO_ROOM;
-	replace_head(update, ItemIdGetOffset(PageGetItemId(page, offnum)), Max(length, old_length), link, store);
+	replace_head(update, ItemIdGetOffset(PageGetItemId(page, offnum)), Max(length, old_length), link, store, NULL);
 	UnlockReleaseBuffer(store);
 	return PLACED;
 }

@@ -11,6 +11,7 @@
 #include "storage/predicate.h"
 #include "storage/procarray.h"
 
+#include "omen_peek.h"
 #include "omen_private.h"
 
 void
@@ -176,19 +177,36 @@ omen_header_visible(HeapTupleHeader header, Snapshot snapshot)
 	return !TransactionIdDidCommit(xmax);
 }
 
-/* Steps from a head that is not (yet) anybody's to the newest version that is committed or ours. */
+/*
+ * Steps from a head that is not (yet) anybody's to the newest version that is committed or ours. If there is none, false, and what stands for
+ * the row is its newest version that did not abort: inserted by a transaction in progress, whose update of it was rolled back; or the head.
+ */
 static bool
 step_to_settled(Relation rel, Buffer buffer, OmenVersion *version)
 {
-	OmenXminState state;
+	OffsetNumber offnum = ItemPointerGetOffsetNumber(&version->tuple.t_self);
+	int			in_progress = 0;	/* how many steps to the newest such */
+	bool		found = false;
+	int			steps = 0;
 
 	do
 	{
-		if (!omen_older(rel, buffer, version))
-			return false;
-		state = omen_xmin_state(version->tuple.t_data);
-	} while (state == OMEN_XMIN_ABORTED || state == OMEN_XMIN_IN_PROGRESS);
-	return true;
+		OmenXminState state = omen_xmin_state(version->tuple.t_data);
+
+		if (state == OMEN_XMIN_COMMITTED || state == OMEN_XMIN_OURS)
+			return true;
+		if (state == OMEN_XMIN_IN_PROGRESS && !found)
+		{
+			in_progress = steps;
+			found = true;
+		}
+		steps++;
+	} while (omen_older(rel, buffer, version));
+
+	omen_head(rel, buffer, offnum, version);
+	while (in_progress-- > 0)
+		omen_older(rel, buffer, version);
+	return false;
 }
 
 /* Reading this row conflicts with what `xid` wrote. As heap does for the version it finds replaced. */
@@ -278,13 +296,11 @@ omen_visible_version(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot 
 		}
 		if (step_to_settled(rel, buffer, version))
 			return true;
-		/* inserted and updated by one transaction that aborted, or goes on: as a plain insert */
-		omen_head(rel, buffer, offnum, version);
 	}
 
 	if (HeapTupleSatisfiesVisibility(&version->tuple, snapshot, buffer))
 		return true;
-	if (all_dead)
+	if (all_dead && !TransactionIdIsValid(version->superseder))
 		*all_dead = HeapTupleIsSurelyDead(&version->tuple, GlobalVisTestFor(rel));
 	return false;
 }
@@ -302,7 +318,6 @@ omen_row_status(Relation rel, Buffer buffer, OffsetNumber offnum, TransactionId 
 	{
 		if (step_to_settled(rel, buffer, version))
 			return HEAPTUPLE_LIVE;
-		omen_head(rel, buffer, offnum, version);
 	}
 	result = HeapTupleSatisfiesVacuum(&version->tuple, oldest_xmin, buffer);
 	if (result == HEAPTUPLE_INSERT_IN_PROGRESS && state == OMEN_XMIN_OURS && version->link.offset != 0)
@@ -323,13 +338,13 @@ omen_row_status(Relation rel, Buffer buffer, OffsetNumber offnum, TransactionId 
 bool
 omen_has_version_by(Relation rel, Buffer buffer, OmenVersion *version, TransactionId xmin)
 {
-	struct GlobalVisState *vistest = GlobalVisTestFor(rel);
+	const char *problem;
 
-	for (;;)
+	/* what we look for is there as long as our snapshot needs it; what is behind it may be gone */
+	do
 	{
 		if (TransactionIdEquals(HeapTupleHeaderGetXmin(version->tuple.t_data), xmin))
 			return true;
-		if (!omen_older_needed(version->tuple.t_data, vistest) || !omen_older(rel, buffer, version))
-			return false;
-	}
+	} while (omen_peek_older(rel, buffer, version, &problem) == OMEN_PEEK_FOUND);
+	return false;
 }
