@@ -115,7 +115,6 @@ omen_tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapsho
 	}
 	if (old_key && old_key_copied)
 		heap_freetuple(old_key);
-	omen_memory_forget(RelationGetRelid(rel), tid);
 	pgstat_count_heap_delete(rel);
 	return TM_Ok;
 }

@@ -80,12 +80,6 @@ omen_memory_accepted(Oid relid, ItemPointer tid, TransactionId xmin)
 	return entry && TransactionIdEquals(entry->xmin, xmin);
 }
 
-void
-omen_memory_forget(Oid relid, ItemPointer tid)
-{
-	lookup(relid, tid, HASH_REMOVE);
-}
-
 /* The row that a fetch with SnapshotDirty gave last, and the transaction that asked. */
 static AcceptedKey last_dirty;
 static LocalTransactionId last_dirty_owner = InvalidLocalTransactionId;

@@ -111,7 +111,6 @@ extern uint8 omen_infobits(uint16 infomask, uint16 infomask2);
 /* ---- omen_memory.c ---- */
 extern void omen_memory_accept(Oid relid, ItemPointer tid, CommandId cid, TransactionId xmin);
 extern bool omen_memory_accepted_by(Oid relid, ItemPointer tid, CommandId cid, TransactionId xmin);
-extern void omen_memory_forget(Oid relid, ItemPointer tid);
 extern bool omen_memory_accepted(Oid relid, ItemPointer tid, TransactionId xmin);
 
 /*

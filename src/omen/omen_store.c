@@ -220,7 +220,7 @@ omen_store_reserve(Relation rel, Size item_length)
 	if (OMEN_RECORD_SIZE(item_length) > OMEN_STORE_CAPACITY)
 		return false;
 
-	if (state->current != InvalidBlockNumber && state->current < RelationGetNumberOfBlocks(rel))
+	if (state->current != InvalidBlockNumber)
 	{
 		buffer = omen_store_lock(rel, item_length);
 		if (BufferIsValid(buffer))
@@ -269,8 +269,12 @@ omen_store_lock(Relation rel, Size item_length)
 	Buffer		buffer;
 	Page		page;
 
-	if (state->current == InvalidBlockNumber)
+	/* the table may have been truncated since */
+	if (state->current == InvalidBlockNumber || state->current >= RelationGetNumberOfBlocks(rel))
+	{
+		state->current = InvalidBlockNumber;
 		return InvalidBuffer;
+	}
 	buffer = ReadBuffer(rel, state->current);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	page = BufferGetPage(buffer);

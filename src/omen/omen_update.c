@@ -525,7 +525,6 @@ omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandI
 	if (result == TM_Ok)
 	{
 		ItemPointerCopy(&slot->tts_tid, &tuple->t_self);
-		omen_memory_forget(RelationGetRelid(rel), otid);
 		compat_count_update(rel, !moved);
 		COMPAT_SET_UPDATE_INDEXES(update_indexes, moved, bms_overlap(change->changed, summarized));
 	}
