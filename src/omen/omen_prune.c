@@ -30,7 +30,8 @@ omen_restore_row(Relation rel, Buffer buffer, OffsetNumber offnum)
 	OmenLink	link;
 	WalRecord	record;
 	Size		length;
-	Size		need;
+	Size		room;
+	bool		keep_room;
 	uint16		place;
 	HeapTupleHeader header;
 
@@ -48,9 +49,11 @@ omen_restore_row(Relation rel, Buffer buffer, OffsetNumber offnum)
 
 	wal_begin(&record, rel);
 	length = version.tuple.t_len + OMEN_LINK_SIZE;
-	need = MAXALIGN(length);
+	room = ItemIdGetLength(lp);
+	/* one that may have to be undone itself keeps the room of the head it replaces: what is before it may be longer, and in the store */
+	keep_room = omen_xmin_state(version.tuple.t_data) != OMEN_XMIN_COMMITTED && room > length;
 
-	if (version.in_page)
+	if (version.in_page && !keep_room)
 	{
 		place = link.offset;
 		header = (HeapTupleHeader) ((char *) page + place);
@@ -63,19 +66,25 @@ omen_restore_row(Relation rel, Buffer buffer, OffsetNumber offnum)
 	else
 	{
 		/*
-		 * Back from the store, into the room of the aborted head: nobody can see that. It is long enough, or the older version would not have
-		 * left (README, "Aborted updates").
+		 * Into the room of the aborted head: nobody can see that. It is long enough, or the older version would not have left (README, "Aborted
+		 * updates").
 		 */
+		PGAlignedBlock item;
+
 		place = ItemIdGetOffset(lp);
-		if (need > MAXALIGN(ItemIdGetLength(lp)))
+		if (MAXALIGN(length) > MAXALIGN(room))
 			omen_corrupted(rel, block, offnum, "an aborted update left too little room for the version before it");
-		header = (HeapTupleHeader) version.copy.data;
+		memset(item.data, 0, MAXALIGN(room));
+		memcpy(item.data, version.tuple.t_data, version.tuple.t_len);
+		if (keep_room)
+			length = room;
+		memcpy(item.data + length - OMEN_LINK_SIZE, &version.link, OMEN_LINK_SIZE);
+		header = (HeapTupleHeader) item.data;
 		copy_xmax(head.tuple.t_data, header);
 		header->t_ctid = head.tuple.t_self;
 		START_CRIT_SECTION();
-		memset((char *) page + place, 0, MAXALIGN(ItemIdGetLength(lp)));
-		memcpy((char *) page + place, version.copy.data, length);
-		wal_fragment(&record, buffer, (char *) page + place, MAXALIGN(ItemIdGetLength(lp)));
+		memcpy((char *) page + place, item.data, MAXALIGN(room));
+		wal_fragment(&record, buffer, (char *) page + place, MAXALIGN(room));
 		ItemIdSetNormal(lp, place, length);
 	}
 	omen_wal_line_pointer(&record, buffer, offnum);
