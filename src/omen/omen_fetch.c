@@ -111,6 +111,7 @@ typedef struct OmenIndexFetch
 	IndexFetchTableData base;	/* must be first */
 	bool		copy;
 	Buffer		buffer;			/* pinned from one row to the next, unless rows are copied */
+	Buffer		recent;			/* if they are: where the page of the last row was */
 	BlockNumber block;			/* of the last row */
 } OmenIndexFetch;
 
@@ -122,6 +123,7 @@ omen_index_fetch_begin(Relation rel)
 	fetch->base.rel = rel;
 	fetch->copy = omen_must_copy(rel);
 	fetch->buffer = InvalidBuffer;
+	fetch->recent = InvalidBuffer;
 	fetch->block = InvalidBlockNumber;
 	return &fetch->base;
 }
@@ -152,12 +154,18 @@ omen_index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapsh
 	BlockNumber block = ItemPointerGetBlockNumber(tid);
 	bool		found;
 
-	if (!BufferIsValid(fetch->buffer) || block != fetch->block)
+	if (block != fetch->block)
 	{
 		fetch->buffer = ReleaseAndReadBuffer(fetch->buffer, data->rel, block);
-		if (block != fetch->block)
-			omen_prune_opt(data->rel, fetch->buffer);
 		fetch->block = block;
+		omen_prune_opt(data->rel, fetch->buffer);
+	}
+	else if (!BufferIsValid(fetch->buffer))
+	{
+		if (ReadRecentBuffer(compat_locator(data->rel), MAIN_FORKNUM, block, fetch->recent))
+			fetch->buffer = fetch->recent;
+		else
+			fetch->buffer = ReadBuffer(data->rel, block);
 	}
 
 	LockBuffer(fetch->buffer, BUFFER_LOCK_SHARE);
@@ -168,6 +176,7 @@ omen_index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapsh
 	if (fetch->copy)
 	{
 		ReleaseBuffer(fetch->buffer);
+		fetch->recent = fetch->buffer;
 		fetch->buffer = InvalidBuffer;
 	}
 

@@ -15,9 +15,25 @@ omen_must_copy(Relation rel)
 void
 omen_copy_to_slot(HeapTuple tuple, TupleTableSlot *slot)
 {
+	BufferHeapTupleTableSlot *bslot = (BufferHeapTupleTableSlot *) slot;
+	HeapTuple	own = bslot->base.tuple;
+
 	Assert(TTS_IS_BUFFERTUPLE(slot));
 
-	ExecForceStoreHeapTuple(tuple, slot, false);
+	if (TTS_SHOULDFREE(slot) && tuple->t_len <= own->t_len)
+	{
+		/* into the slot's copy of the row before: half of what copying costs is getting memory */
+		HeapTupleHeader data = own->t_data;
+
+		memcpy(data, tuple->t_data, tuple->t_len);
+		*own = *tuple;
+		own->t_data = data;
+		bslot->base.off = 0;
+		slot->tts_nvalid = 0;
+	}
+	else
+		ExecForceStoreHeapTuple(tuple, slot, false);
+
 	slot->tts_tid = tuple->t_self;
 	slot->tts_tableOid = tuple->t_tableOid;
 }
