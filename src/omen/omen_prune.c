@@ -259,9 +259,9 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 				result->dropped++;
 				break;
 			}
-			note_prunable(&prunable, xmin);
 			if (version.link.block != InvalidBlockNumber)
 				break;
+			note_prunable(&prunable, xmin);
 			move->older = nmoves;
 			omen_older(rel, buffer, &version);
 		}
@@ -342,6 +342,31 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 	END_CRIT_SECTION();
 }
 
+/*
+ * Might pruning give a page's worth of room for updates or inserts: bytes that are no head's, or rows that were deleted or moved? The rest
+ * is found by updates themselves (omen_find_gap), without logging the page.
+ */
+static bool
+worth_pruning(Page page, Size minimum)
+{
+	OffsetNumber max = PageGetMaxOffsetNumber(page);
+	Size		heads = 0;
+
+	for (OffsetNumber offnum = FirstOffsetNumber; offnum <= max; offnum++)
+	{
+		ItemId		lp = PageGetItemId(page, offnum);
+		HeapTupleHeader header;
+
+		if (!ItemIdIsNormal(lp))
+			continue;
+		header = (HeapTupleHeader) PageGetItem(page, lp);
+		if (!(header->t_infomask & HEAP_XMAX_INVALID) && !HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask))
+			return true;
+		heads += MAXALIGN(ItemIdGetLength(lp));
+	}
+	return (Size) (BLCKSZ - ((PageHeader) page)->pd_upper) >= heads + minimum;
+}
+
 void
 omen_prune_opt(Relation rel, Buffer buffer)
 {
@@ -373,6 +398,15 @@ omen_prune_opt(Relation rel, Buffer buffer)
 	if (!ConditionalLockBufferForCleanup(buffer))
 		return;
 	if (((PageHeader) page)->pd_special == BLCKSZ && PageGetHeapFreeSpace(page) < minimum)
-		omen_prune_page(rel, buffer, vistest, InvalidTransactionId, eager, &result);
+	{
+		if (eager || worth_pruning(page, minimum))
+			omen_prune_page(rel, buffer, vistest, InvalidTransactionId, eager, &result);
+		else
+		{
+			/* until something changes nobody need look again */
+			((PageHeader) page)->pd_prune_xid = InvalidTransactionId;
+			MarkBufferDirtyHint(buffer, true);
+		}
+	}
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 }

@@ -10,7 +10,7 @@
 
 #include "omen_private.h"
 
-static void
+static inline void
 add_span(OmenPageMap *map, char *item, Page page, Size length)
 {
 	map->spans[map->nspans].offset = item - (char *) page;
@@ -39,19 +39,24 @@ omen_map_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, OmenP
 	/* backwards: items are laid down from the end of the page, so this is nearly in their order already */
 	for (OffsetNumber offnum = max; offnum >= FirstOffsetNumber; offnum--)
 	{
+		ItemId		lp = PageGetItemId(page, offnum);
+		OmenLink	link;
 		OmenVersion version;
 
-		if (!omen_head(rel, buffer, offnum, &version))
+		if (!ItemIdIsNormal(lp))
 			continue;
-		for (;;)
-		{
-			if (map->nspans == lengthof(map->spans))
-				omen_corrupted(rel, block, offnum, "the page has more versions than it has room for");
-			add_span(map, (char *) version.tuple.t_data, page, version.tuple.t_len + OMEN_LINK_SIZE);
+		if (map->nspans == lengthof(map->spans))
+			omen_corrupted(rel, block, offnum, "the page has more versions than it has room for");
+		add_span(map, (char *) PageGetItem(page, lp), page, ItemIdGetLength(lp));
 
-			/* versions in the store take no room here, and whatever is behind them is in the store, too */
-			if (version.link.offset == 0 || version.link.block != InvalidBlockNumber)
-				break;
+		/* versions in the store take no room here, and whatever is behind them is in the store, too */
+		memcpy(&link, (char *) PageGetItem(page, lp) + ItemIdGetLength(lp) - OMEN_LINK_SIZE, OMEN_LINK_SIZE);
+		if (link.offset == 0 || link.block != InvalidBlockNumber)
+			continue;
+
+		omen_head(rel, buffer, offnum, &version);
+		while (version.link.offset != 0 && version.link.block == InvalidBlockNumber)
+		{
 			if (!omen_older_needed(version.tuple.t_data, vistest))
 			{
 				TransactionId xmin = HeapTupleHeaderGetXmin(version.tuple.t_data);
@@ -63,6 +68,9 @@ omen_map_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, OmenP
 				break;
 			}
 			omen_older(rel, buffer, &version);
+			if (map->nspans == lengthof(map->spans))
+				omen_corrupted(rel, block, offnum, "the page has more versions than it has room for");
+			add_span(map, (char *) version.tuple.t_data, page, version.tuple.t_len + OMEN_LINK_SIZE);
 			map->nolder++;
 		}
 	}

@@ -169,10 +169,13 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 			wal_fragment(&record, buffer, (char *) page + map->cut[i], OMEN_LINK_SIZE);
 	}
 	memcpy((char *) page + place, item->t_data, MAXALIGN(length));
+	/* gaps are found by the next update; the hole is worth pruning for */
 	if (place < ((PageHeader) page)->pd_upper)
+	{
 		((PageHeader) page)->pd_upper = place;
+		PageSetPrunable(page, update->xid);
+	}
 	ItemIdSetNormal(PageGetItemId(page, offnum), place, length);
-	PageSetPrunable(page, update->xid);
 
 	if (!logical)
 	{
