@@ -80,7 +80,8 @@ sub few { my $a = id(); return ($a, $a + num(0, 6)); }
 
 my $row = 'id, k, u, n, c, length(w), md5(w), b, p, e, g';
 my $uid = 1000;
-my $lock = sub { pick('UPDATE', 'NO KEY UPDATE', 'SHARE', 'KEY SHARE') . pick('', '', ' NOWAIT', ' SKIP LOCKED') };
+# heap lets FOR KEY SHARE wait for who has locked a newer version, NOWAIT and SKIP LOCKED or not; omen does not.
+my $lock = sub { pick('KEY SHARE', map { my $mode = $_; map { "$mode$_" } '', ' NOWAIT', ' SKIP LOCKED' } 'UPDATE', 'NO KEY UPDATE', 'SHARE') };
 
 sub text
 {
@@ -127,7 +128,7 @@ my @generators = (
 	[ 1, sub { { kind => 'ctid range', sql => "SELECT $row FROM t WHERE ctid >= '(0,0)' AND ctid < '(100000,1)'" } } ],
 	[ 6, sub { my ($a, $b) = few(); { kind => 'lock', ordered => 1, sql => "SELECT $row FROM t WHERE id BETWEEN $a AND $b ORDER BY id" . pick('', ' LIMIT 3') . ' FOR ' . $lock->() } } ],
 	[ 5, sub { my $i = id(); { kind => 'lock one', single => 1, sql => "SELECT id, n FROM t WHERE id = $i FOR " . $lock->() } } ],
-	[ 1, sub { my ($a, $b) = few(); { kind => 'lock in join', ordered => 1, sql => "SELECT t.id, t.n, child.v FROM t JOIN child ON child.tid = t.id WHERE t.id BETWEEN $a AND $b ORDER BY t.id, cid FOR " . pick('UPDATE OF t', 'SHARE OF child', 'KEY SHARE', 'NO KEY UPDATE') . ' NOWAIT' } } ],
+	[ 1, sub { my ($a, $b) = few(); { kind => 'lock in join', ordered => 1, sql => "SELECT t.id, t.n, child.v FROM t JOIN child ON child.tid = t.id WHERE t.id BETWEEN $a AND $b ORDER BY t.id, cid FOR " . pick('UPDATE OF t', 'SHARE OF child', 'NO KEY UPDATE') . ' NOWAIT' } } ],
 	[ 5, sub { my $i = id(); { kind => 'upsert', single => 1, sql => "INSERT INTO t (id, k, n, c) VALUES ($i, 3, 7, 'new') ON CONFLICT (id) DO UPDATE SET " . pick('n = t.n + excluded.n', 'n = t.n + 1, k = excluded.k', 'c = ' . text()) . pick('', ' WHERE t.n % 2 = 0') . pick('', " RETURNING $row") } } ],
 	[ 1, sub { my $i = id(); { kind => 'upsert by unique', sql => "INSERT INTO t (id, u, n) VALUES (" . num(151, 300) . ", $i, 7) ON CONFLICT (u) DO UPDATE SET n = t.n + 1 RETURNING $row" } } ],
 	[ 1, sub { my ($a, $b) = few(); { kind => 'upsert several', many => 1, sql => "INSERT INTO t (id, k, n) SELECT i, 3, 7 FROM generate_series($a, $b) i ON CONFLICT (id) DO UPDATE SET n = t.n + excluded.n RETURNING id, n" } } ],
