@@ -171,8 +171,7 @@ omen_prepare_change(OmenChange *change)
 
 		/* an update that the snapshot does not see, unless this command has accepted it */
 		if (state == OMEN_XMIN_COMMITTED && change->snapshot && change->snapshot->snapshot_type == SNAPSHOT_MVCC &&
-			!omen_xmin_visible(header, change->snapshot) &&
-			!omen_memory_accepted_by(RelationGetRelid(rel), tid, change->cid, xmin))
+			!change->accepted && !omen_xmin_visible(header, change->snapshot))
 		{
 			result = refuse(change, TM_Updated, tid, xmin, InvalidCommandId);
 			break;

@@ -38,7 +38,7 @@ omen_tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapsho
 	MultiXactIdSetOldestMember();
 
 	change.rel = rel;
-	change.tid = *tid;
+	change.accepted = omen_plain_tid(tid, &change.tid);
 	change.cid = cid;
 	change.snapshot = snapshot;
 	change.crosscheck = crosscheck;
@@ -73,7 +73,7 @@ omen_tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapsho
 	if (changing_part)
 		HeapTupleHeaderSetMovedPartitions(header);
 	else
-		header->t_ctid = *tid;
+		header->t_ctid = change.tid;
 	MarkBufferDirty(change.buffer);
 
 	if (RelationNeedsWAL(rel))
@@ -84,7 +84,7 @@ omen_tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapsho
 
 		record.flags = changing_part ? XLH_DELETE_IS_PARTITION_MOVE : 0;
 		record.infobits_set = omen_infobits(infomask, infomask2);
-		record.offnum = ItemPointerGetOffsetNumber(tid);
+		record.offnum = ItemPointerGetOffsetNumber(&change.tid);
 		record.xmax = new_xmax;
 		if (old_key)
 			record.flags |= rel->rd_rel->relreplident == REPLICA_IDENTITY_FULL ?

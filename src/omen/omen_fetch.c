@@ -190,15 +190,26 @@ omen_index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapsh
 
 /* ---- for the executor ------------------------------------------------------------------------------------------ */
 
-/* The head, if this transaction has locked and accepted just this version. */
+/*
+ * The version that was accepted: the newest but for what this command has made of it. If we have deleted or moved the row, it was that
+ * version, too, whatever the snapshot sees.
+ */
 static bool
-accepted_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, ItemPointer tid, TupleTableSlot *slot)
+accepted_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, bool accepted, TupleTableSlot *slot)
 {
 	OmenVersion version;
+	HeapTupleHeader header;
 
-	if (!omen_head(rel, buffer, offnum, &version) ||
-		!omen_memory_accepted(RelationGetRelid(rel), tid, HeapTupleHeaderGetXmin(version.tuple.t_data)))
+	if (!omen_head(rel, buffer, offnum, &version))
 		return false;
+	header = version.tuple.t_data;
+	if (!accepted &&
+		((header->t_infomask & HEAP_XMAX_INVALID) || HeapTupleHeaderIsOnlyLocked(header) ||
+		 !TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(header))))
+		return false;
+	if (accepted && ActiveSnapshotSet() && version.link.offset != 0 && omen_xmin_state(header) == OMEN_XMIN_OURS &&
+		HeapTupleHeaderGetCmin(header) >= GetActiveSnapshot()->curcid)
+		omen_older(rel, buffer, &version);
 	omen_store_slot(rel, buffer, &version, true, slot);
 	return true;
 }
@@ -211,16 +222,22 @@ accepted_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, ItemPointer t
 bool
 omen_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slot)
 {
-	Buffer		buffer = lock_page_of(rel, tid);
-	OffsetNumber offnum = ItemPointerGetOffsetNumber(tid);
+	ItemPointerData plain = *tid;
+	bool		accepted = omen_plain_tid(tid, &plain);
+	Buffer		buffer;
+	OffsetNumber offnum = ItemPointerGetOffsetNumber(&plain);
 	bool		found = false;
 
+	/* marks come back from the executor with SnapshotAny only; a TID that a user made up has no row */
+	if (accepted && snapshot->snapshot_type != SNAPSHOT_ANY)
+		return false;
+	buffer = lock_page_of(rel, &plain);
 	compat_test_old_snapshot(snapshot, rel, BufferGetPage(buffer));
 	if (has_row(BufferGetPage(buffer), offnum))
 	{
 		if (snapshot->snapshot_type != SNAPSHOT_ANY)
 			found = omen_row_to_slot(rel, buffer, offnum, snapshot, true, true, slot, NULL);
-		else if (accepted_to_slot(rel, buffer, offnum, tid, slot))
+		else if (accepted_to_slot(rel, buffer, offnum, accepted, slot))
 			found = true;
 		else
 		{

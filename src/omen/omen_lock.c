@@ -288,10 +288,11 @@ omen_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot
 	OmenVersion head;
 	HeapTupleHeader header;
 	bool		newer;
+	bool		accepted;
 
 	MultiXactIdSetOldestMember();
 	lock.rel = rel;
-	lock.tid = *tid;
+	accepted = omen_plain_tid(tid, &lock.tid);
 	lock.snapshot = snapshot;
 	lock.cid = cid;
 	lock.mode = mode;
@@ -394,16 +395,20 @@ omen_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot
 			UnlockReleaseBuffer(buffer);
 			return TM_Updated;
 		}
-		if (flags & TUPLE_LOCK_FLAG_FIND_LAST_VERSION)
+		if ((flags & TUPLE_LOCK_FLAG_FIND_LAST_VERSION) && !accepted)
 			traversed = true;
 		/* whoever locks to change the row next has accepted this version; LockRows alone has not */
 		if (!(flags & TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS))
-			omen_memory_accept(RelationGetRelid(rel), &lock.tid, cid, HeapTupleHeaderGetXmin(header));
+			accepted = true;
 	}
 
 	tmfd->traversed = traversed;
-	*tid = lock.tid;
 	omen_store_slot(rel, buffer, &head, true, slot);
 	UnlockReleaseBuffer(buffer);
+	*tid = lock.tid;
+	if (accepted)
+		omen_mark_accepted(tid);
+	/* MERGE takes it from here */
+	tmfd->ctid = *tid;
 	return TM_Ok;
 }

@@ -109,9 +109,33 @@ extern void omen_carry_lockers(HeapTupleHeader old_header, TransactionId *xmax, 
 extern uint8 omen_infobits(uint16 infomask, uint16 infomask2);
 
 /* ---- omen_memory.c ---- */
-extern void omen_memory_accept(Oid relid, ItemPointer tid, CommandId cid, TransactionId xmin);
-extern bool omen_memory_accepted_by(Oid relid, ItemPointer tid, CommandId cid, TransactionId xmin);
-extern bool omen_memory_accepted(Oid relid, ItemPointer tid, TransactionId xmin);
+
+/*
+ * The executor takes a TID for a version: having found that a row was changed since its snapshot it locks the newest version, checks it
+ * (EvalPlanQual), and then fetches and changes the row at the TID that the lock gave back. Here that is the TID it came with; so that
+ * the newer version is not refused again, or the older one fetched, it goes back with a mark, in a bit that no offset has. Nothing that
+ * outlives the change of the row has it: slots never do. A TID without it, of the same row and in the same command, means the version
+ * of the snapshot, as when a join finds the row once more.
+ */
+#define OMEN_ACCEPTED_MARK 0x4000
+
+StaticAssertDecl(MaxHeapTuplesPerPage < OMEN_ACCEPTED_MARK, "no offset has the mark");
+
+static inline void
+omen_mark_accepted(ItemPointer tid)
+{
+	ItemPointerSetOffsetNumber(tid, ItemPointerGetOffsetNumberNoCheck(tid) | OMEN_ACCEPTED_MARK);
+}
+
+/* Copies a TID without its mark, and says whether it had it. */
+static inline bool
+omen_plain_tid(ItemPointer tid, ItemPointer plain)
+{
+	OffsetNumber offnum = ItemPointerGetOffsetNumberNoCheck(tid);
+
+	ItemPointerSet(plain, ItemPointerGetBlockNumberNoCheck(tid), offnum & ~OMEN_ACCEPTED_MARK);
+	return (offnum & OMEN_ACCEPTED_MARK) != 0;
+}
 
 /*
  * INSERT ... ON CONFLICT locks the row it has just found with SnapshotDirty. Nothing else tells it from a trigger that locks a row in a
@@ -126,6 +150,7 @@ typedef struct OmenChange
 {
 	Relation	rel;
 	ItemPointerData tid;
+	bool		accepted;		/* the newest version is meant, locked before */
 	CommandId	cid;
 	Snapshot	snapshot;
 	Snapshot	crosscheck;

@@ -447,7 +447,7 @@ omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandI
 	update.identity = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_IDENTITY_KEY);
 	summarized = COMPAT_SUMMARIZED_COLUMNS(rel);
 	change->rel = rel;
-	change->tid = *otid;
+	change->accepted = omen_plain_tid(otid, &change->tid);
 	change->cid = cid;
 	change->snapshot = snapshot;
 	change->crosscheck = crosscheck;
@@ -501,7 +501,7 @@ omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandI
 			if (placed == PLACED)
 			{
 				omen_release_change(change);
-				slot->tts_tid = *otid;
+				slot->tts_tid = change->tid;
 				break;
 			}
 			if (placed == WANTS_STORE)
