@@ -146,13 +146,17 @@ omen_prepare_change(OmenChange *change)
 		/* an update by somebody else is in progress: as heap, wait for it, behind whoever waits already */
 		if (state == OMEN_XMIN_IN_PROGRESS && change->head.link.offset != 0)
 		{
+			bool		holder = omen_xmax_ours(HeapTupleHeaderGetRawXmax(header), header->t_infomask,
+												header->t_infomask2, LockTupleKeyShare);
+
 			if (!change->wait)
 			{
 				result = refuse(change, TM_BeingModified, tid, xmin, InvalidCommandId);
 				break;
 			}
 			omen_release_change(change);
-			if (!queued)
+			/* who holds a weaker lock must not queue behind those who wait for it */
+			if (!queued && !holder)
 			{
 				queued_mode = change->mode;
 				omen_queue(rel, tid, queued_mode, LockWaitBlock);
@@ -195,7 +199,6 @@ omen_prepare_change(OmenChange *change)
 					break;
 				}
 				omen_release_change(change);
-				/* who holds a weaker lock must not queue behind those who wait for it */
 				if (!queued && !holder)
 				{
 					queued_mode = change->mode;

@@ -142,7 +142,7 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 		{
 			if (!omen_has_version_by(rel, *buffer, head, prior))
 			{
-				result = fail(lock, TM_Deleted, &lock->tid, prior, InvalidCommandId);
+				result = fail(lock, TM_Deleted, &lock->tid, InvalidTransactionId, InvalidCommandId);
 				break;
 			}
 			omen_head(rel, *buffer, offnum, head);
@@ -156,9 +156,12 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 		/* in progress: an update in place, or the end of a move that we followed */
 		if (state == OMEN_XMIN_IN_PROGRESS && (head->link.offset != 0 || TransactionIdIsValid(prior)))
 		{
-			/* no key changes in place, so key share need not wait; unless the same transaction went on to delete the row */
+			/*
+			 * No key changes in place, so key share need not wait; unless the same transaction went on to delete the row or change its key, or
+			 * locked it for that.
+			 */
 			if (lock->mode == LockTupleKeyShare &&
-				((header->t_infomask & HEAP_XMAX_INVALID) || HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask)))
+				!TransactionIdIsValid(omen_xmax_blocker(xmax, header->t_infomask, header->t_infomask2, LockTupleKeyShare)))
 			{
 				if (!holder)
 					omen_take_lock(rel, *buffer, vmbuffer, &head->tuple, LockTupleKeyShare);
@@ -259,8 +262,9 @@ follow_key_share(Lock *lock, ItemPointerData tid, TransactionId prior)
 		result = lock_head(&next, prior, &buffer, &head);
 		if (next.queued)
 			omen_unqueue(next.rel, &next.tid, next.mode);
-		if (result == TM_Deleted && TransactionIdEquals(lock->tmfd->xmax, prior))
-			return TM_Ok;		/* the move was undone, or the row is gone for all: the end of the chain */
+		/* the move was undone, or the row is gone for all: the end of the chain */
+		if (result == TM_Invisible || (result == TM_Deleted && !TransactionIdIsValid(lock->tmfd->xmax)))
+			return TM_Ok;
 		if (result != TM_Ok)
 			return result;
 		header = head.tuple.t_data;

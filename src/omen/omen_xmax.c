@@ -161,6 +161,21 @@ single_bits(LockTupleMode mode, bool change, uint16 *infomask, uint16 *infomask2
 		*infomask |= HEAP_XMAX_EXCL_LOCK;
 }
 
+/* Has the member that changed the row, if there is one, committed? */
+static bool
+multi_change_committed(MultiXactId multi)
+{
+	MultiXactMember *members;
+	int			nmembers = GetMultiXactIdMembers(multi, &members, false, false);
+	bool		committed = false;
+
+	for (int i = 0; i < nmembers && !committed; i++)
+		committed = ISUPDATE_from_mxstatus(members[i].status) && TransactionIdDidCommit(members[i].xid);
+	if (nmembers > 0)
+		pfree(members);
+	return committed;
+}
+
 void
 omen_new_xmax(TransactionId old_xmax, uint16 old_infomask, uint16 old_infomask2, TransactionId xid,
 			  LockTupleMode mode, bool change, TransactionId *new_xmax, uint16 *new_infomask, uint16 *new_infomask2)
@@ -169,7 +184,9 @@ omen_new_xmax(TransactionId old_xmax, uint16 old_infomask, uint16 old_infomask2,
 	{
 		if (old_infomask & HEAP_XMAX_IS_MULTI)
 		{
-			if (MultiXactIdIsRunning(old_xmax, HEAP_XMAX_IS_LOCKED_ONLY(old_infomask)))
+			/* a row that moved may still be locked for key share: the move stays */
+			if (MultiXactIdIsRunning(old_xmax, HEAP_XMAX_IS_LOCKED_ONLY(old_infomask)) ||
+				(!HEAP_XMAX_IS_LOCKED_ONLY(old_infomask) && multi_change_committed(old_xmax)))
 			{
 				*new_xmax = MultiXactIdExpand(old_xmax, xid, mode_status(mode, change));
 				multi_bits(*new_xmax, new_infomask, new_infomask2);
@@ -182,7 +199,8 @@ omen_new_xmax(TransactionId old_xmax, uint16 old_infomask, uint16 old_infomask2,
 			if (HEAP_XMAX_IS_LOCKED_ONLY(old_infomask))
 				mode = Max(mode, single_mode(old_infomask, old_infomask2));
 		}
-		else if (TransactionIdIsInProgress(old_xmax))
+		else if (TransactionIdIsInProgress(old_xmax) ||
+				 (!HEAP_XMAX_IS_LOCKED_ONLY(old_infomask) && TransactionIdDidCommit(old_xmax)))
 		{
 			/* another's, or that of another subtransaction of ours, which may outlive this one */
 			LockTupleMode old_mode = single_mode(old_infomask, old_infomask2);
