@@ -142,6 +142,12 @@ extern bool omen_header_visible(HeapTupleHeader header, Snapshot snapshot);
 extern HTSV_Result omen_row_status(Relation rel, Buffer buffer, OffsetNumber offnum, TransactionId oldest_xmin,
 								   OmenVersion *version);
 
+/*
+ * What serializable transactions lock when they read a version, and check when they replace it: not the row, or who reads an old version
+ * would be in conflict with who replaces a newer one.
+ */
+extern void omen_predicate_target(ItemPointer row, TransactionId raw_xmin, ItemPointer target);
+
 /* ---- slots (omen_slot.c) ------------------------------------------------------------------------------------------ */
 
 /*

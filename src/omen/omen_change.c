@@ -122,6 +122,7 @@ omen_prepare_change(OmenChange *change)
 		HeapTupleHeader header;
 		TransactionId xmin;
 		OmenXminState state;
+		ItemPointerData target;
 
 		omen_lock_page(rel, ItemPointerGetBlockNumber(tid), &change->buffer, &change->vmbuffer);
 		if (offnum > PageGetMaxOffsetNumber(BufferGetPage(change->buffer)) ||
@@ -149,6 +150,12 @@ omen_prepare_change(OmenChange *change)
 			bool		holder = omen_xmax_ours(HeapTupleHeaderGetRawXmax(header), header->t_infomask,
 												header->t_infomask2, LockTupleKeyShare);
 
+			/* nothing to wait for if the row has been changed before that, as well */
+			if (!change->accepted && omen_newer_settled(rel, change->buffer, &change->head, change->snapshot))
+			{
+				result = refuse(change, TM_Updated, tid, xmin, InvalidCommandId);
+				break;
+			}
 			if (!change->wait)
 			{
 				result = refuse(change, TM_BeingModified, tid, xmin, InvalidCommandId);
@@ -236,7 +243,8 @@ omen_prepare_change(OmenChange *change)
 			break;
 		}
 
-		CheckForSerializableConflictIn(rel, tid, ItemPointerGetBlockNumber(tid));
+		omen_predicate_target(tid, HeapTupleHeaderGetRawXmin(header), &target);
+		CheckForSerializableConflictIn(rel, &target, ItemPointerGetBlockNumber(tid));
 		break;
 	}
 

@@ -60,7 +60,7 @@ version_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot snaps
 
 	if (!omen_visible_version(rel, buffer, offnum, snapshot, &version, all_dead))
 		return false;
-	*xmin = HeapTupleHeaderGetXmin(version.tuple.t_data);
+	*xmin = HeapTupleHeaderGetRawXmin(version.tuple.t_data);
 	omen_store_slot(rel, buffer, &version, copy || !IsMVCCSnapshot(snapshot), slot);
 	return true;
 }
@@ -72,6 +72,7 @@ omen_row_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot snap
 	BufferHeapTupleTableSlot *bslot = (BufferHeapTupleTableSlot *) slot;
 	HeapTupleData tuple;
 	TransactionId xmin;
+	ItemPointerData target;
 
 	Assert(TTS_IS_BUFFERTUPLE(slot));
 
@@ -84,7 +85,7 @@ omen_row_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot snap
 
 	if (head_visible(rel, buffer, offnum, snapshot, &tuple))
 	{
-		xmin = HeapTupleHeaderGetXmin(tuple.t_data);
+		xmin = HeapTupleHeaderGetRawXmin(tuple.t_data);
 		if (copy)
 			omen_copy_to_slot(&tuple, slot);
 		else
@@ -100,7 +101,10 @@ omen_row_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot snap
 		return false;
 
 	if (lock)
-		PredicateLockTID(rel, &slot->tts_tid, snapshot, xmin);
+	{
+		omen_predicate_target(&slot->tts_tid, xmin, &target);
+		PredicateLockTID(rel, &target, snapshot, xmin);
+	}
 	return true;
 }
 

@@ -339,7 +339,9 @@ omen_freeze_store(OmenVacuum *v, Buffer buffer)
 		if (!TransactionIdIsValid(stored->superseder))
 			continue;
 		changes[nchanges].stored = stored;
-		changes[nchanges].forget = before_limit(v, stored->superseder) && superseder_settled(v, stored->superseder);
+		/* an aborted one that old awaits no restore: its head would have been frozen, or have kept relfrozenxid from advancing */
+		changes[nchanges].forget = before_limit(v, stored->superseder) &&
+			(superseder_settled(v, stored->superseder) || !v->left_unfrozen);
 		if (changes[nchanges].forget)
 		{
 			advance(&conflict, stored->superseder);

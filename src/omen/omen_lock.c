@@ -168,6 +168,13 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 				result = TM_Ok;
 				break;
 			}
+			/* nothing to wait for if it will be refused in any case */
+			if (IsolationUsesXactSnapshot() && lock->mode != LockTupleKeyShare &&
+				omen_newer_settled(rel, *buffer, head, lock->snapshot))
+			{
+				result = fail(lock, TM_Updated, &lock->tid, xmin, InvalidCommandId);
+				break;
+			}
 			UnlockReleaseBuffer(*buffer);
 			*buffer = InvalidBuffer;
 			if (wait_for(lock, xmin, !holder))

@@ -25,6 +25,15 @@ typedef enum OmenXminState
 /* Sets no hint bits. */
 extern OmenXminState omen_xmin_state(HeapTupleHeader header);
 
+/*
+ * Steps from a head that is not (yet) anybody's to the newest version that is committed or ours. If there is none, false, and what stands for
+ * the row is its newest version that did not abort: inserted by a transaction in progress, whose update of it was rolled back; or the head.
+ */
+extern bool omen_settled(Relation rel, Buffer buffer, OmenVersion *version);
+
+/* Is the newest version that is committed one that the snapshot does not see? */
+extern bool omen_newer_settled(Relation rel, Buffer buffer, OmenVersion *head, Snapshot snapshot);
+
 /* Can anybody need what is before the version with this header? If it aborted, yes. */
 extern bool omen_older_needed(HeapTupleHeader header, struct GlobalVisState *vistest);
 

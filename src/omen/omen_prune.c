@@ -129,8 +129,9 @@ row_is_dead(OmenVersion *head, Buffer buffer, struct GlobalVisState *vistest, Tr
 		note_prunable(prunable, HeapTupleHeaderGetUpdateXid(header));
 	if (status != HEAPTUPLE_DEAD)
 		return false;
-	/* whose insert aborted nobody ever saw */
-	if (HeapTupleHeaderXminCommitted(header))
+	/* whose insert aborted nobody ever saw; the hint bit may not be set yet after an asynchronous commit */
+	if (HeapTupleHeaderXminCommitted(header) ||
+		(!HeapTupleHeaderXminInvalid(header) && TransactionIdDidCommit(HeapTupleHeaderGetXmin(header))))
 	{
 		note_conflict(conflict, HeapTupleHeaderGetUpdateXid(header));
 		note_conflict(conflict, HeapTupleHeaderGetXmin(header));

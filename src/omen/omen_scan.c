@@ -233,7 +233,13 @@ collect_rows(OmenScan scan, Page page, const OffsetNumber *offsets, int noffsets
 
 		/* a scan of all rows has locked the table */
 		if (check && offsets != NULL)
-			PredicateLockTID(rel, &tuple.t_self, snapshot, HeapTupleHeaderGetXmin(row->data));
+		{
+			TransactionId xmin = HeapTupleHeaderGetRawXmin(row->data);
+			ItemPointerData target;
+
+			omen_predicate_target(&tuple.t_self, xmin, &target);
+			PredicateLockTID(rel, &target, snapshot, xmin);
+		}
 		nrows++;
 	}
 	return nrows;

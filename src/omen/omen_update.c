@@ -137,6 +137,12 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	fill_header(update, item->t_data, false);
 	if (logical)
 		old_key = omen_old_key(rel, &update->change.head.tuple, update->key_logged, &old_key_copied);
+	/* the new version may take the place of the old one */
+	if (old_key == &update->change.head.tuple)
+	{
+		old_key = heap_copytuple(old_key);
+		old_key_copied = true;
+	}
 	if (BufferIsValid(store))
 	{
 		memcpy(old.data, update->change.head.tuple.t_data, old_length);
@@ -278,8 +284,7 @@ update_in_place(Update *update, bool may_reserve)
 	{
 		if (link.block != InvalidBlockNumber)
 			omen_store_candidate(rel, link.block);
-		else
-			omen_log_conflict(rel, BufferGetBlockNumber(change->buffer), HeapTupleHeaderGetXmin(change->head.tuple.t_data));
+		omen_log_conflict(rel, BufferGetBlockNumber(change->buffer), HeapTupleHeaderGetXmin(change->head.tuple.t_data));
 		link.block = InvalidBlockNumber;
 		link.offset = link.length = 0;
 	}

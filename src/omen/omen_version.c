@@ -177,12 +177,8 @@ omen_header_visible(HeapTupleHeader header, Snapshot snapshot)
 	return !TransactionIdDidCommit(xmax);
 }
 
-/*
- * Steps from a head that is not (yet) anybody's to the newest version that is committed or ours. If there is none, false, and what stands for
- * the row is its newest version that did not abort: inserted by a transaction in progress, whose update of it was rolled back; or the head.
- */
-static bool
-step_to_settled(Relation rel, Buffer buffer, OmenVersion *version)
+bool
+omen_settled(Relation rel, Buffer buffer, OmenVersion *version)
 {
 	OffsetNumber offnum = ItemPointerGetOffsetNumber(&version->tuple.t_self);
 	int			in_progress = 0;	/* how many steps to the newest such */
@@ -294,7 +290,7 @@ omen_visible_version(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot 
 			if (state == OMEN_XMIN_IN_PROGRESS)
 				snapshot->xmax = updater;
 		}
-		if (step_to_settled(rel, buffer, version))
+		if (omen_settled(rel, buffer, version))
 			return true;
 	}
 
@@ -316,7 +312,7 @@ omen_row_status(Relation rel, Buffer buffer, OffsetNumber offnum, TransactionId 
 	state = omen_xmin_state(version->tuple.t_data);
 	if ((state == OMEN_XMIN_ABORTED || state == OMEN_XMIN_IN_PROGRESS) && version->link.offset != 0)
 	{
-		if (step_to_settled(rel, buffer, version))
+		if (omen_settled(rel, buffer, version))
 			return HEAPTUPLE_LIVE;
 	}
 	result = HeapTupleSatisfiesVacuum(&version->tuple, oldest_xmin, buffer);
@@ -347,4 +343,26 @@ omen_has_version_by(Relation rel, Buffer buffer, OmenVersion *version, Transacti
 			return true;
 	} while (omen_peek_older(rel, buffer, version, &problem) == OMEN_PEEK_FOUND);
 	return false;
+}
+
+bool
+omen_newer_settled(Relation rel, Buffer buffer, OmenVersion *head, Snapshot snapshot)
+{
+	OmenVersion version;
+
+	if (!snapshot || snapshot->snapshot_type != SNAPSHOT_MVCC)
+		return false;
+	memcpy(&version, head, offsetof(OmenVersion, copy));
+	return omen_settled(rel, buffer, &version) && omen_xmin_state(version.tuple.t_data) == OMEN_XMIN_COMMITTED &&
+		!omen_xmin_visible(version.tuple.t_data, snapshot);
+}
+
+void
+omen_predicate_target(ItemPointer row, TransactionId raw_xmin, ItemPointer target)
+{
+	/* offsets need 9 bits; a version whose bits are equal by chance means a conflict more, never one less */
+	StaticAssertDecl(MaxHeapTuplesPerPage < 512, "offsets fit into 9 bits");
+
+	ItemPointerSet(target, ItemPointerGetBlockNumber(row),
+				   ItemPointerGetOffsetNumber(row) | (raw_xmin % 127) << 9);
 }
