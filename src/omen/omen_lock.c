@@ -14,6 +14,7 @@
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
 
+#include "compat_vm.h"
 #include "omen_private.h"
 
 typedef struct Lock
@@ -46,11 +47,14 @@ omen_take_lock(Relation rel, Buffer buffer, Buffer vmbuffer, HeapTuple head, Loc
 	TransactionId xmax;
 	uint16		infomask;
 	uint16		infomask2;
+	bool		all_visible = PageIsAllVisible(page);
 	bool		cleared = false;
 
 	omen_new_xmax(HeapTupleHeaderGetRawXmax(header), header->t_infomask, header->t_infomask2, GetCurrentTransactionId(),
 				  mode, false, &xmax, &infomask, &infomask2);
 
+	if (all_visible)
+		compat_vm_lock(vmbuffer);
 	START_CRIT_SECTION();
 	header->t_infomask &= ~HEAP_XMAX_BITS;
 	header->t_infomask2 &= ~HEAP_KEYS_UPDATED;
@@ -61,8 +65,8 @@ omen_take_lock(Relation rel, Buffer buffer, Buffer vmbuffer, HeapTuple head, Loc
 	if (HEAP_XMAX_IS_LOCKED_ONLY(infomask))
 		header->t_ctid = head->t_self;
 	/* locked rows stay all-visible, but are not frozen */
-	if (PageIsAllVisible(page))
-		cleared = visibilitymap_clear(rel, BufferGetBlockNumber(buffer), vmbuffer, VISIBILITYMAP_ALL_FROZEN);
+	if (all_visible)
+		cleared = compat_vm_clear(rel, BufferGetBlockNumber(buffer), vmbuffer, VISIBILITYMAP_ALL_FROZEN);
 	MarkBufferDirty(buffer);
 	if (RelationNeedsWAL(rel))
 	{
@@ -76,10 +80,16 @@ omen_take_lock(Relation rel, Buffer buffer, Buffer vmbuffer, HeapTuple head, Loc
 		XLogBeginInsert();
 		XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
 		XLogRegisterData((char *) &record, SizeOfHeapLock);
+		if (cleared)
+			compat_vm_register(vmbuffer);
 		lsn = XLogInsert(RM_HEAP_ID, XLOG_HEAP_LOCK);
 		PageSetLSN(page, lsn);
+		if (cleared)
+			compat_vm_set_lsn(vmbuffer, lsn);
 	}
 	END_CRIT_SECTION();
+	if (all_visible)
+		compat_vm_unlock(vmbuffer);
 }
 
 /* Waits, by the caller's policy, for a transaction that is in the way. False: it would block. */

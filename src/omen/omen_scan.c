@@ -231,8 +231,8 @@ collect_rows(OmenScan scan, Page page, const OffsetNumber *offsets, int noffsets
 		else if (!collect_older(scan, offnum, row))
 			continue;
 
-		/* a scan of all rows has locked the table */
-		if (check && offsets != NULL)
+		/* the other scans have locked the table */
+		if (check && (scan->base.rs_flags & SO_TYPE_BITMAPSCAN))
 		{
 			TransactionId xmin = HeapTupleHeaderGetRawXmin(row->data);
 			ItemPointerData target;

@@ -175,6 +175,18 @@ recycle(Relation rel, OmenStoreState *state, BlockNumber block)
 	return done;
 }
 
+/* Is no line pointer of a row page in use? VACUUM leaves unused ones behind. */
+static bool
+has_no_rows(Page page)
+{
+	OffsetNumber max = PageGetMaxOffsetNumber(page);
+
+	for (OffsetNumber offnum = FirstOffsetNumber; offnum <= max; offnum++)
+		if (ItemIdIsUsed(PageGetItemId(page, offnum)))
+			return false;
+	return true;
+}
+
 /* Makes an empty row page ours, if this is one. */
 static bool
 take_empty(Relation rel, OmenStoreState *state, BlockNumber block)
@@ -191,8 +203,7 @@ take_empty(Relation rel, OmenStoreState *state, BlockNumber block)
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	page = BufferGetPage(buffer);
 	if (omen_page_kind(rel, block, page) == OMEN_PAGE_NEW ||
-		(omen_page_kind(rel, block, page) == OMEN_PAGE_ROWS && PageGetMaxOffsetNumber(page) == 0 &&
-		 IsBufferCleanupOK(buffer)))
+		(omen_page_kind(rel, block, page) == OMEN_PAGE_ROWS && has_no_rows(page) && IsBufferCleanupOK(buffer)))
 	{
 		if (!PageIsNew(page))
 			omen_clear_all_visible(rel, buffer, vmbuffer);

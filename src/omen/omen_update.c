@@ -85,6 +85,30 @@ blocking_columns(Relation rel)
 	return columns;
 }
 
+/* Has a tuple values out of line in these columns? Of those decoding gets only pointers, even if they do not change. */
+static bool
+has_external(Relation rel, HeapTuple tuple, Bitmapset *columns)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			member = -1;
+
+	if (!HeapTupleHasExternal(tuple))
+		return false;
+	while ((member = bms_next_member(columns, member)) >= 0)
+	{
+		AttrNumber	attnum = member + FirstLowInvalidHeapAttributeNumber;
+		bool		isnull;
+		Datum		value;
+
+		if (attnum <= 0 || TupleDescAttr(desc, attnum - 1)->attlen != -1)
+			continue;
+		value = heap_getattr(tuple, attnum, desc, &isnull);
+		if (!isnull && VARATT_IS_EXTERNAL(DatumGetPointer(value)))
+			return true;
+	}
+	return false;
+}
+
 /* The header of a new version; xmax takes over lockers of the old one. */
 static void
 fill_header(Update *update, HeapTupleHeader header, bool moved)
@@ -358,6 +382,32 @@ log_move(Relation rel, Buffer old_buffer, ItemPointer old_tid, HeapTupleHeader o
 	PageSetLSN(new_page, lsn);
 }
 
+/*
+ * The page this backend inserted into last, which RelationGetBufferForTuple tries first, may have become a store page. It locks two pages in the
+ * order of their blocks; that one must not be of the store, which is locked after row pages. No page is locked here.
+ */
+static void
+forget_store_target(Relation rel)
+{
+	BlockNumber target = RelationGetTargetBlock(rel);
+	Buffer		buffer;
+
+	if (!BlockNumberIsValid(target))
+		return;
+	if (target < RelationGetNumberOfBlocks(rel))
+	{
+		OmenPageKind kind;
+
+		buffer = ReadBuffer(rel, target);
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		kind = omen_page_kind(rel, target, BufferGetPage(buffer));
+		UnlockReleaseBuffer(buffer);
+		if (kind != OMEN_PAGE_STORE)
+			return;
+	}
+	RelationSetTargetBlock(rel, InvalidBlockNumber);
+}
+
 /* The row is locked by us, its page pinned but not locked. Sets item->t_self. */
 static HeapTuple
 move_row(Update *update)
@@ -377,6 +427,7 @@ move_row(Update *update)
 	uint16		infomask;
 	uint16		infomask2;
 
+	forget_store_target(rel);
 	new_buffer = compat_get_buffer_for_tuple(rel, item->t_len, change->buffer, 0, NULL,
 											 &new_vmbuffer, &change->vmbuffer, 0);
 	/* both pages are locked now; the row is what it was, as we hold its lock */
@@ -479,7 +530,8 @@ omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandI
 			break;
 
 		update.in_place = !both_tids && !bms_overlap(change->changed, update.blocking);
-		update.key_logged = bms_overlap(change->changed, update.identity);
+		update.key_logged = bms_overlap(change->changed, update.identity) ||
+			has_external(rel, &change->head.tuple, update.identity);
 
 		/* toasting is done with the row locked, but not its page */
 		if (update.stored == tuple && rel->rd_rel->relkind != RELKIND_TOASTVALUE &&

@@ -16,6 +16,7 @@
 #include "access/xloginsert.h"
 #include "miscadmin.h"
 
+#include "compat_vm.h"
 #include "omen_private.h"
 
 /* the first bytes of a page, LSN and checksum, are never logged */
@@ -117,13 +118,15 @@ omen_clear_all_visible(Relation rel, Buffer buffer, Buffer vmbuffer)
 {
 	Page		page = BufferGetPage(buffer);
 	BlockNumber block = BufferGetBlockNumber(buffer);
+	bool		cleared;
 
 	if (!PageIsAllVisible(page))
 		return;
 
+	compat_vm_lock(vmbuffer);
 	START_CRIT_SECTION();
 	PageClearAllVisible(page);
-	visibilitymap_clear(rel, block, vmbuffer, VISIBILITYMAP_VALID_BITS);
+	cleared = compat_vm_clear(rel, block, vmbuffer, VISIBILITYMAP_VALID_BITS);
 	MarkBufferDirty(buffer);
 	if (RelationNeedsWAL(rel))
 	{
@@ -135,10 +138,15 @@ omen_clear_all_visible(Relation rel, Buffer buffer, Buffer vmbuffer)
 		XLogBeginInsert();
 		XLogRegisterData((char *) &record, SizeOfHeapMultiInsert);
 		XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
+		if (cleared)
+			compat_vm_register(vmbuffer);
 		lsn = XLogInsert(RM_HEAP2_ID, XLOG_HEAP2_MULTI_INSERT);
 		PageSetLSN(page, lsn);
+		if (cleared)
+			compat_vm_set_lsn(vmbuffer, lsn);
 	}
 	END_CRIT_SECTION();
+	compat_vm_unlock(vmbuffer);
 }
 
 /*
