@@ -452,6 +452,10 @@ SELECT relname, reltuples FROM pg_class WHERE relname IN ('scan_heap', 'scan_ome
 SET work_mem = '64kB';
 CALL plans('bitmapscan');
 SELECT same('SELECT count(*), sum(v) FROM %T WHERE k % 3 = 1 AND k BETWEEN 100 AND 60000', 'Bitmap Heap Scan') AS lossy;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT same('SELECT count(*), sum(v) FROM %T WHERE k BETWEEN 100 AND 60000', 'Bitmap Heap Scan') AS lossy;
+SELECT count(*) > 0 AS rows_are_locked FROM pg_locks WHERE mode = 'SIReadLock' AND relation = 'scan_omen'::regclass;
+ROLLBACK;
 CALL do_both('UPDATE %T SET v = v + 1 WHERE k BETWEEN 100 AND 60000');
 CALL do_both('DELETE FROM %T WHERE k BETWEEN 1000 AND 1200');
 SELECT same('SELECT count(*), sum(v) FROM %T WHERE k % 3 = 1 AND k BETWEEN 100 AND 60000', 'Bitmap Heap Scan') AS lossy;
