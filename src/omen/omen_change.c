@@ -131,11 +131,14 @@ omen_prepare_change(OmenChange *change)
 			result = refuse(change, TM_Deleted, tid, InvalidTransactionId, InvalidCommandId);
 			break;
 		}
-		if (omen_restore_row(rel, change->buffer, offnum))
+		/* once more if its update is undone just now: what follows goes by one state */
+		do
+		{
 			omen_head(rel, change->buffer, offnum, &change->head);
-		header = change->head.tuple.t_data;
-		xmin = HeapTupleHeaderGetXmin(header);
-		state = omen_xmin_state(header);
+			header = change->head.tuple.t_data;
+			xmin = HeapTupleHeaderGetXmin(header);
+			state = omen_xmin_state(header);
+		} while (state == OMEN_XMIN_ABORTED && omen_restore_row(rel, change->buffer, offnum));
 
 		if (change->newtup)
 		{

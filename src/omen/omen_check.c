@@ -235,11 +235,14 @@ head_problem(Check *check, const OmenVersion *head)
 
 	if (problem == NULL)
 		problem = xmax_problem(check, header);
-	if (problem != NULL || HeapTupleHeaderIsSpeculative(header) || HeapTupleHeaderIndicatesMovedPartitions(header))
+	if (problem != NULL)
 		return problem;
 	/* to where it moved; what was there may be gone */
-	if (!ItemPointerIsValid(&header->t_ctid) ||
-		ItemPointerGetOffsetNumber(&header->t_ctid) > MaxHeapTuplesPerPage)
+	if (!ItemPointerIsValid(&header->t_ctid))
+		return "its t_ctid is no place for a row";
+	if (HeapTupleHeaderIsSpeculative(header) || HeapTupleHeaderIndicatesMovedPartitions(header))
+		return NULL;
+	if (ItemPointerGetOffsetNumber(&header->t_ctid) > MaxHeapTuplesPerPage)
 		return "its t_ctid is no place for a row";
 	return NULL;
 }

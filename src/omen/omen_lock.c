@@ -146,8 +146,14 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 			result = fail(lock, TM_Deleted, &lock->tid, InvalidTransactionId, InvalidCommandId);
 			break;
 		}
-		if (omen_restore_row(rel, *buffer, offnum))
+		/* once more if its update is undone just now: what follows goes by one state */
+		do
+		{
 			omen_head(rel, *buffer, offnum, head);
+			header = head->tuple.t_data;
+			xmin = HeapTupleHeaderGetXmin(header);
+			state = omen_xmin_state(header);
+		} while (state == OMEN_XMIN_ABORTED && omen_restore_row(rel, *buffer, offnum));
 		if (TransactionIdIsValid(prior))
 		{
 			if (!omen_has_version_by(rel, *buffer, head, prior))
@@ -156,11 +162,9 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 				break;
 			}
 			omen_head(rel, *buffer, offnum, head);
+			header = head->tuple.t_data;
 		}
-		header = head->tuple.t_data;
-		xmin = HeapTupleHeaderGetXmin(header);
 		xmax = HeapTupleHeaderGetRawXmax(header);
-		state = omen_xmin_state(header);
 		holder = omen_xmax_ours(xmax, header->t_infomask, header->t_infomask2, LockTupleKeyShare);
 
 		/* in progress: an update in place, or the end of a move that we followed */

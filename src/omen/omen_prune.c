@@ -217,6 +217,7 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 	{
 		OmenVersion version;
 		int			first;
+		bool		is_dead;
 
 		if (!omen_head(rel, buffer, offnum, &version))
 			continue;
@@ -225,7 +226,14 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 			result->restored++;
 			omen_head(rel, buffer, offnum, &version);
 		}
-		if (row_is_dead(&version, buffer, vistest, oldest_xmin, &conflict, &prunable))
+		/* who updated it may abort between two looks: then the row is what was before */
+		while ((is_dead = row_is_dead(&version, buffer, vistest, oldest_xmin, &conflict, &prunable)) &&
+			   omen_restore_row(rel, buffer, offnum))
+		{
+			result->restored++;
+			omen_head(rel, buffer, offnum, &version);
+		}
+		if (is_dead)
 		{
 			dead[ndead++] = offnum;
 			if (version.link.offset != 0 && version.link.block != InvalidBlockNumber)

@@ -296,7 +296,9 @@ omen_visible_version(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot 
 
 	if (HeapTupleSatisfiesVisibility(&version->tuple, snapshot, buffer))
 		return true;
-	if (all_dead && !TransactionIdIsValid(version->superseder))
+	/* not when an update was undone just now: what is before it lives */
+	if (all_dead && !TransactionIdIsValid(version->superseder) &&
+		(version->link.offset == 0 || omen_xmin_state(version->tuple.t_data) == OMEN_XMIN_COMMITTED))
 		*all_dead = HeapTupleIsSurelyDead(&version->tuple, GlobalVisTestFor(rel));
 	return false;
 }
