@@ -11,7 +11,7 @@
 
 EXTENSION = omen_alex
 MODULE_big = omen_alex
-PGFILEDESC = "omen_alex - learned index access method"
+PGFILEDESC = "omen_alex - learned index and versioned table access methods"
 
 # The source directory, before PGXS has set srcdir.
 top = $(if $(VPATH),$(VPATH),.)
