@@ -28,7 +28,7 @@ DROP VIEW members;
 CREATE VIEW objects AS
 SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS object
 FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid AND d.refclassid = 'pg_extension'::regclass
-WHERE e.extname = 'omen_alex' AND d.deptype = 'e';
+WHERE e.extname = 'omen_alex' AND d.deptype = 'e' AND d.classid <> 'pg_type'::regclass; -- row types of views and tables
 SELECT count(*) > 0 AS objects,
 	   count(*) FILTER (WHERE obj_description(objid, (SELECT relname FROM pg_class WHERE oid = classid)) IS NULL) AS silent
 FROM objects;
