@@ -257,8 +257,11 @@ extern void omen_store_read(Relation rel, OmenLink link, ItemPointer row, Transa
 /* Is every record of a store page (locked) expired, that is, replaced by a transaction that is over and older than the horizon? */
 extern bool omen_store_expired(Relation rel, Page page, struct GlobalVisState *vistest);
 
-/* Turns an expired store page (exclusively locked, buffer pinned) into an empty row page; logs the conflict and the page. */
-extern void omen_store_free(Relation rel, Buffer buffer);
+/*
+ * Turns an expired store page (exclusively locked, buffer pinned) into an empty row page; logs the conflict and the page. False, and nothing
+ * done, if somebody else has it pinned: who has, and saw a store page, may count on its staying one.
+ */
+extern bool omen_store_free(Relation rel, Buffer buffer);
 
 /* ---- small things -------------------------------------------------------------------------------------------------- */
 

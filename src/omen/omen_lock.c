@@ -174,8 +174,11 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 			 * No key changes in place, so key share need not wait; unless the same transaction went on to delete the row or change its key, or
 			 * locked it for that.
 			 */
-			if (lock->mode == LockTupleKeyShare &&
-				!TransactionIdIsValid(omen_xmax_blocker(xmax, header->t_infomask, header->t_infomask2, LockTupleKeyShare)))
+			TransactionId updater = xmin;
+
+			if (lock->mode == LockTupleKeyShare)
+				updater = omen_xmax_blocker(xmax, header->t_infomask, header->t_infomask2, LockTupleKeyShare);
+			if (!TransactionIdIsValid(updater))
 			{
 				if (!holder)
 					omen_take_lock(rel, *buffer, vmbuffer, &head->tuple, LockTupleKeyShare);
@@ -191,9 +194,9 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 			}
 			UnlockReleaseBuffer(*buffer);
 			*buffer = InvalidBuffer;
-			if (wait_for(lock, xmin, !holder))
+			if (wait_for(lock, updater, !holder))
 				continue;
-			result = fail(lock, TM_WouldBlock, &lock->tid, xmin, InvalidCommandId);
+			result = fail(lock, TM_WouldBlock, &lock->tid, updater, InvalidCommandId);
 			break;
 		}
 
@@ -314,6 +317,12 @@ omen_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot
 	HeapTupleHeader header;
 	bool		newer;
 	bool		accepted;
+
+	/*
+	 * Logical replication without an index copies a slot that owns its tuple, which in core loses the TID, and has the copy's TID locked.
+	 */
+	if (!ItemPointerIsValid(tid) && tid == &slot->tts_tid && !TTS_EMPTY(slot))
+		*tid = ((BufferHeapTupleTableSlot *) slot)->base.tuple->t_self;
 
 	MultiXactIdSetOldestMember();
 	lock.rel = rel;

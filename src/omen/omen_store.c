@@ -287,8 +287,19 @@ omen_store_lock(Relation rel, Size item_length)
 		return InvalidBuffer;
 	}
 	buffer = ReadBuffer(rel, state->current);
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	page = BufferGetPage(buffer);
+
+	/*
+	 * It may be a row page by now, even the one the caller holds: row pages must not be locked here. A store page that is pinned stays one
+	 * (omen_store_free), so this can be seen before it is locked.
+	 */
+	if (((PageHeader) page)->pd_special != OMEN_STORE_END)
+	{
+		state->current = InvalidBlockNumber;
+		ReleaseBuffer(buffer);
+		return InvalidBuffer;
+	}
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	if (omen_page_kind(rel, state->current, page) == OMEN_PAGE_STORE &&
 		omen_store_special(page)->generation == state->generation)
 	{
@@ -359,14 +370,17 @@ omen_store_read(Relation rel, OmenLink link, ItemPointer row, TransactionId supe
 		omen_corrupted(rel, ItemPointerGetBlockNumber(row), ItemPointerGetOffsetNumber(row), wrong);
 }
 
-void
+bool
 omen_store_free(Relation rel, Buffer buffer)
 {
 	Page		page = BufferGetPage(buffer);
 
+	if (!IsBufferCleanupOK(buffer))
+		return false;
 	omen_log_conflict(rel, BufferGetBlockNumber(buffer), omen_store_special(page)->newest);
 	START_CRIT_SECTION();
 	PageInit(page, BLCKSZ, 0);
 	omen_wal_page(rel, buffer);
 	END_CRIT_SECTION();
+	return true;
 }

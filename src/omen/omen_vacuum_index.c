@@ -52,8 +52,12 @@ omen_vacuum_add_dead(OmenVacuum *v, BlockNumber block, const OffsetNumber *offse
 			v->dead = MemoryContextAllocHuge(CurrentMemoryContext, allocate * sizeof(ItemPointerData));
 		v->dead_allocated = allocate;
 	}
+	/* up to 15 ItemPointerSet is a macro that evaluates its argument more than once */
 	for (int i = 0; i < n; i++)
-		ItemPointerSet(&v->dead[v->ndead++], block, offsets[i]);
+	{
+		ItemPointerSet(&v->dead[v->ndead], block, offsets[i]);
+		v->ndead++;
+	}
 
 #ifdef PROGRESS_VACUUM_MAX_DEAD_TUPLE_BYTES
 	{

@@ -341,9 +341,8 @@ visit_store_page(OmenVacuum *v, BlockNumber block)
 	}
 	v->store_pages++;
 	/* what was added meanwhile is in use */
-	if (block < v->pages && omen_store_freeable(v, buffer))
+	if (block < v->pages && omen_store_freeable(v, buffer) && omen_store_free(v->rel, buffer))
 	{
-		omen_store_free(v->rel, buffer);
 		v->store_freed++;
 		room = PageGetHeapFreeSpace(page);
 	}
