@@ -4,14 +4,15 @@
  *   - every page is all zeroes, a row page, or a store page, with a sound header
  *   - items lie within their page and do not overlap; headers and columns fit their length; there are no heap-only chains
  *   - xids and multixacts are neither older than relfrozenxid and relminmxid say, nor in the future
- *   - every version that somebody may need is where the link to it says, names its row, and was written by a transaction that
- *     committed if its superseder did
+ *   - every version that somebody may need is where the link to it says, names its row, and was written by a
+ *     transaction that committed if its superseder did
  *   - records fill a store page, and none is superseded by a newer transaction than the page says
  *   - what the visibility map vouches for is visible to us, and frozen if it says so
  *
- * Others may write meanwhile, but not VACUUM: a page is examined under its share lock, with the store pages its links lead to.
- * What is behind a superseder older than the horizon is nobody's business, and may be anything (README, "When bytes may be overwritten").
- * The horizon moves on while we look, so what looks wrong is looked at again with the latest one.
+ * Others may write meanwhile, but not VACUUM: a page is examined under its share lock, with the store pages its links
+ * lead to. What is behind a superseder older than the horizon is nobody's business, and may be anything (README, "When
+ * bytes may be overwritten"). The horizon moves on while we look, so what looks wrong is looked at again with the
+ * latest one.
  */
 #include "omen.h"
 

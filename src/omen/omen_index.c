@@ -1,11 +1,13 @@
 /*
  * omen_index.c - building indexes, and validating those built concurrently.
  *
- * A row is indexed by its TID, once, with the values of one version: the one that stands for the row now or, in a concurrent build, the
- * one the snapshot sees. Indexed columns never change in place, but before this index existed its columns could: when an older
- * version may still be needed, the index is marked as not to be used by older snapshots, as heap does for broken HOT chains.
+ * A row is indexed by its TID, once, with the values of one version: the one that stands for the row now or, in a
+ * concurrent build, the one the snapshot sees. Indexed columns never change in place, but before this index existed its
+ * columns could: when an older version may still be needed, the index is marked as not to be used by older snapshots,
+ * as heap does for broken HOT chains.
  *
- * Rows are gathered a page at a time under the share lock, into memory of our own; expressions and predicates run without any lock or pin.
+ * Rows are gathered a page at a time under the share lock, into memory of our own; expressions and predicates run
+ * without any lock or pin.
  */
 #include "omen.h"
 
@@ -227,8 +229,8 @@ gather_row(BuildScan *scan, Buffer buffer, OffsetNumber offnum, OmenVersion *ver
 }
 
 /*
- * Gathers the rows of a block from *offnum on. Returns the transaction that has to end before the row at *offnum can be judged; else
- * invalid: that was the whole page.
+ * Gathers the rows of a block from *offnum on. Returns the transaction that has to end before the row at *offnum can be
+ * judged; else invalid: that was the whole page.
  */
 static TransactionId
 gather_page(BuildScan *scan, BlockNumber block, OffsetNumber *offnum)

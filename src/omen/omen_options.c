@@ -1,8 +1,9 @@
 /*
  * omen_options.c - settings: for all omen tables, and of one.
  *
- * A table access method has no storage parameters of its own. The fill factor is heap's; what only omen has is a row in the extension's
- * table omen_table_options, which pg_dump saves. Who may change it is checked here, so that table is closed to everybody.
+ * A table access method has no storage parameters of its own. The fill factor is heap's; what only omen has is a row in
+ * the extension's table omen_table_options, which pg_dump saves. Who may change it is checked here, so that table is
+ * closed to everybody.
  */
 #include "omen.h"
 

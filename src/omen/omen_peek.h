@@ -1,8 +1,9 @@
 /*
  * omen_peek.h - older versions for those who may meet what is gone: maintenance and verification.
  *
- * omen_older() serves snapshots, and what a snapshot needs is there. Who walks by a horizon instead may be a moment late: another
- * session computes a later one, and drops or recycles what ours still calls needed. Here that is an answer, not an error.
+ * omen_older() serves snapshots, and what a snapshot needs is there. Who walks by a horizon instead may be a moment
+ * late: another session computes a later one, and drops or recycles what ours still calls needed. Here that is an
+ * answer, not an error.
  */
 #ifndef OMEN_ALEX_OMEN_PEEK_H
 #define OMEN_ALEX_OMEN_PEEK_H
@@ -10,8 +11,8 @@
 #include "omen.h"
 
 /*
- * Might somebody need the version before this one? Yes, if there is one and this one's xmin is not older than the horizon, or aborted:
- * then the version before is the row.
+ * Might somebody need the version before this one? Yes, if there is one and this one's xmin is not older than the
+ * horizon, or aborted: then the version before is the row.
  */
 extern bool omen_peek_needed(const OmenVersion *version, TransactionId horizon);
 
@@ -23,14 +24,15 @@ typedef enum OmenPeek
 } OmenPeek;
 
 /*
- * Steps to the version before, trusting neither the link nor what is there; *problem says what is wrong with it. The row page is
- * share-locked. Nothing is interpreted beyond the header, which is verified against the relation's descriptor.
+ * Steps to the version before, trusting neither the link nor what is there; *problem says what is wrong with it. The
+ * row page is share-locked. Nothing is interpreted beyond the header, which is verified against the relation's
+ * descriptor.
  */
 extern OmenPeek omen_peek_older(Relation rel, Buffer buffer, OmenVersion *version, const char **problem);
 
 /*
- * Steps to the version before if somebody might need it. A version that is gone although our own snapshots protect it is corruption;
- * other sessions' may have ended since the horizon was computed.
+ * Steps to the version before if somebody might need it. A version that is gone although our own snapshots protect it
+ * is corruption; other sessions' may have ended since the horizon was computed.
  */
 extern bool omen_step_needed(Relation rel, Buffer buffer, OmenVersion *version, TransactionId horizon);
 

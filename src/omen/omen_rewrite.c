@@ -1,11 +1,12 @@
 /*
  * omen_rewrite.c - VACUUM FULL and CLUSTER: a table is written anew, without what nobody can need.
  *
- * Each row that is not dead gets a new TID. Its versions that some snapshot may still need come along, in its page or in the store of the
- * new file; aborted updates are left behind. Versions keep who wrote, deleted and locked them, and are frozen where they are old enough.
+ * Each row that is not dead gets a new TID. Its versions that some snapshot may still need come along, in its page or
+ * in the store of the new file; aborted updates are left behind. Versions keep who wrote, deleted and locked them, and
+ * are frozen where they are old enough.
  *
- * Rows that moved refer to their new place by TID. Where each came to lie is remembered for rows that a snapshot might reach this way,
- * and the references are put right when all rows are written.
+ * Rows that moved refer to their new place by TID. Where each came to lie is remembered for rows that a snapshot might
+ * reach this way, and the references are put right when all rows are written.
  *
  * The caller holds AccessExclusiveLock on the old table, and nobody else knows the new one.
  */
@@ -120,7 +121,10 @@ warn_in_progress(Rewrite *rewrite, TransactionId xid, ItemPointer tid)
 						   ItemPointerGetOffsetNumber(tid))));
 }
 
-/* Copies a row with all its versions that are needed, newest first. NULL: it is dead, or was no row. Counts it if asked. */
+/*
+ * Copies a row with all its versions that are needed, newest first. NULL: it is dead, or was no row. Counts it if
+ * asked.
+ */
 static CopiedVersion *
 copy_row(Rewrite *rewrite, Buffer buffer, OffsetNumber offnum, bool count)
 {
@@ -202,8 +206,8 @@ next_page(Rewrite *rewrite, NewPage *page)
 }
 
 /*
- * What a version becomes in the new file, but for t_ctid and the link: without the values of dropped columns, with its out-of-line
- * values in the new toast table, frozen if it is old enough.
+ * What a version becomes in the new file, but for t_ctid and the link: without the values of dropped columns, with its
+ * out-of-line values in the new toast table, frozen if it is old enough.
  */
 static HeapTuple
 form_version(Rewrite *rewrite, HeapTuple old, bool is_head)
@@ -289,8 +293,8 @@ open_store_page(Rewrite *rewrite)
 }
 
 /*
- * Appends an older version to the store of the new file. Not by omen_store_append(): that would use pages again which no snapshot of this
- * transaction needs, as the new file seems to be a table that others cannot see yet.
+ * Appends an older version to the store of the new file. Not by omen_store_append(): that would use pages again which
+ * no snapshot of this transaction needs, as the new file seems to be a table that others cannot see yet.
  */
 static OmenLink
 store_version(Rewrite *rewrite, HeapTuple tuple, ItemPointer row, TransactionId superseder, OmenLink link)
@@ -392,8 +396,8 @@ write_older(Rewrite *rewrite, CopiedVersion *version, HeapTuple *formed, ItemPoi
 }
 
 /*
- * Writes a row: the newest version to a row page, and the others behind it, if there is room for all; else they go to the store. That the
- * newest might have to be undone is no concern: that undoes the new file, too.
+ * Writes a row: the newest version to a row page, and the others behind it, if there is room for all; else they go to
+ * the store. That the newest might have to be undone is no concern: that undoes the new file, too.
  */
 static void
 write_row(Rewrite *rewrite, CopiedVersion *row)
@@ -460,7 +464,10 @@ compare_sources(const void *a, const void *b)
 	return ItemPointerCompare(&((MoveSource *) a)->new_tid, &((MoveSource *) b)->new_tid);
 }
 
-/* Points moved rows to where they moved. Whose new place was not written was dead, or is seen by all who see the old one: it stays as it is. */
+/*
+ * Points moved rows to where they moved. Whose new place was not written was dead, or is seen by all who see the old
+ * one: it stays as it is.
+ */
 static void
 link_moves(Rewrite *rewrite)
 {
@@ -505,8 +512,8 @@ link_moves(Rewrite *rewrite)
 /* ---- the ways through the old file ---- */
 
 /*
- * For the sort a row is its newest version. That there are more is marked by a bit that no version has: heap-only. They are read again
- * when the row's turn comes; that costs little, as they are few.
+ * For the sort a row is its newest version. That there are more is marked by a bit that no version has: heap-only. They
+ * are read again when the row's turn comes; that costs little, as they are few.
  */
 static void
 sort_row(CopiedVersion *row, Tuplesortstate *sort)

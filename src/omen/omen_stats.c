@@ -1,8 +1,9 @@
 /*
  * omen_stats.c - omen_stats(): what a table consists of.
  *
- * Reads all of it, a page at a time, under AccessShareLock: while others write, the figures are those of no single moment. It judges
- * nothing: what does not make sense is not counted, and omen_check() says why. Who may call it is the business of the SQL script.
+ * Reads all of it, a page at a time, under AccessShareLock: while others write, the figures are those of no single
+ * moment. It judges nothing: what does not make sense is not counted, and omen_check() says why. Who may call it is the
+ * business of the SQL script.
  */
 #include "omen.h"
 
@@ -137,7 +138,10 @@ omen_stats(PG_FUNCTION_ARGS)
 				 errhint("ALTER EXTENSION omen_alex UPDATE, then reconnect.")));
 	desc = BlessTupleDesc(desc);
 
-	/* nothing is known of a table that was dropped meanwhile, or has no pages here; a list of all tables must not fail on them */
+	/*
+	 * nothing is known of a table that was dropped meanwhile, or has no pages here; a list of all tables must not fail
+	 * on them
+	 */
 	rel = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
 	if (rel == NULL)
 		PG_RETURN_NULL();
