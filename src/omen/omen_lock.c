@@ -57,6 +57,9 @@ omen_take_lock(Relation rel, Buffer buffer, Buffer vmbuffer, HeapTuple head, Loc
 		compat_vm_lock(vmbuffer);
 	START_CRIT_SECTION();
 	header->t_infomask &= ~HEAP_XMAX_BITS;
+	/* left from a change that was undone; replay clears it, and in frozen rows nothing masks it when WAL is checked */
+	if (HeapTupleHeaderXminFrozen(header))
+		header->t_infomask &= ~HEAP_COMBOCID;
 	header->t_infomask2 &= ~HEAP_KEYS_UPDATED;
 	header->t_infomask |= infomask;
 	header->t_infomask2 |= infomask2;

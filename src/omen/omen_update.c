@@ -427,9 +427,17 @@ move_row(Update *update)
 	uint16		infomask;
 	uint16		infomask2;
 
-	forget_store_target(rel);
-	new_buffer = compat_get_buffer_for_tuple(rel, item->t_len, change->buffer, 0, NULL,
-											 &new_vmbuffer, &change->vmbuffer, 0);
+	/* the room that the fill factor keeps in each page is for updates, but insertions are what the search for a page knows */
+	omen_lock_page(rel, ItemPointerGetBlockNumber(&change->tid), &change->buffer, &change->vmbuffer);
+	if (PageGetHeapFreeSpace(BufferGetPage(change->buffer)) >= MAXALIGN(item->t_len))
+		new_buffer = change->buffer;
+	else
+	{
+		LockBuffer(change->buffer, BUFFER_LOCK_UNLOCK);
+		forget_store_target(rel);
+		new_buffer = compat_get_buffer_for_tuple(rel, item->t_len, change->buffer, 0, NULL,
+												 &new_vmbuffer, &change->vmbuffer, 0);
+	}
 	/* both pages are locked now; the row is what it was, as we hold its lock */
 	if (!omen_head(rel, change->buffer, offnum, &change->head))
 		omen_corrupted(rel, BufferGetBlockNumber(change->buffer), offnum, "a locked row disappeared");
