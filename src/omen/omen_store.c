@@ -344,11 +344,15 @@ omen_store_append(WalRecord *record, Buffer buffer, ItemPointer row, Transaction
 void
 omen_store_read(Relation rel, OmenLink link, ItemPointer row, TransactionId superseder, char *item)
 {
-	Buffer		buffer = ReadBuffer(rel, link.block);
+	Buffer		buffer;
 	Page		page;
 	OmenRecord	header;
 	const char *wrong = NULL;
 
+	/* the page is locked already: better an error than to wait for oneself */
+	if (link.block == ItemPointerGetBlockNumber(row))
+		omen_corrupted(rel, link.block, ItemPointerGetOffsetNumber(row), "the link to its older version leads to its own page");
+	buffer = ReadBuffer(rel, link.block);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
 	if (omen_page_kind(rel, link.block, page) != OMEN_PAGE_STORE)
