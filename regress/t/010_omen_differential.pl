@@ -294,7 +294,7 @@ ROUND: for my $round (1 .. $rounds)
 	for my $step (1 .. $steps)
 	{
 		my $same;
-		if (rand() < 0.03 && !$old) { $same = step($keeper, maintenance(scalar(grep { $_->{in} } @clients), scalar(grep { %{ $_->{cursors} } } @clients))); }
+		if (rand() < 0.03 && !$old) { $same = step($keeper, maintenance(scalar(grep { $_->{in} } @clients), $pending || grep { %{ $_->{cursors} } } @clients)); }
 		elsif (rand() < 0.03 && $old) { $same = step($keeper, { kind => 'old snapshot', sql => "SELECT count(*), sum(n), md5(string_agg(t::text, ',' ORDER BY id)) FROM t" }); }
 		else
 		{

@@ -3,7 +3,7 @@
 #
 # acct (id, bal, k, note, n): ids 1 .. 600 are always there, and their balances
 # add up to 0; ids above 100000 come and go with balance 0.  n counts updates
-# and never goes down.
+# and never goes down.  ledger, a heap table, has every transfer: what an account should have.
 # mark (id, acct, v): refers to acct.
 
 package OmenMix;
@@ -32,6 +32,7 @@ INSERT INTO acct (id, bal, k, note) SELECT i, CASE WHEN i % 2 = 0 THEN 1000 ELSE
 CREATE INDEX acct_k ON acct USING alex (k);
 CREATE INDEX acct_kb ON acct (k DESC);
 CREATE INDEX acct_note ON acct (md5(note)) WHERE id % 3 = 0;
+CREATE TABLE ledger (acct int, delta int, what text) USING heap;
 CREATE TABLE mark (id bigserial PRIMARY KEY, acct int NOT NULL REFERENCES acct ON DELETE CASCADE, v int);
 CREATE INDEX mark_acct ON mark (acct);
 RESET default_table_access_method;
@@ -51,6 +52,11 @@ BEGIN
 	SELECT count(*) AS c INTO r FROM mark m WHERE NOT EXISTS (SELECT FROM acct a WHERE a.id = m.acct);
 	IF r.c <> 0 THEN RAISE EXCEPTION 'marks of nobody: %', r USING ERRCODE = 'XX001'; END IF;
 END \$\$;
+-- In the end: which accounts are not what the ledger says.
+CREATE FUNCTION wrong_accounts() RETURNS TABLE (id int, has int8, should_have int8) LANGUAGE sql AS
+	'SELECT id, bal, CASE WHEN id % 2 = 0 THEN 1000 ELSE -1000 END + coalesce(d, 0)
+	FROM acct LEFT JOIN (SELECT acct, sum(delta) AS d FROM ledger GROUP BY 1) l ON acct = id
+	WHERE id <= 600 AND bal <> CASE WHEN id % 2 = 0 THEN 1000 ELSE -1000 END + coalesce(d, 0)';
 CREATE FUNCTION check_row(i int, least_n int8) RETURNS int8 LANGUAGE plpgsql AS \$\$
 DECLARE
 	r record;
@@ -89,6 +95,7 @@ BEGIN
 	EXCEPTION WHEN division_by_zero THEN
 		UPDATE acct SET bal = bal + x, n = n + 1 WHERE id = b;
 	END;
+	INSERT INTO ledger VALUES (a, -x, 'function'), (b, x, 'function');
 END \$\$;
 SQL
 	return;
@@ -141,6 +148,7 @@ my %writer = (
 BEGIN;
 UPDATE acct SET bal = bal - :x, n = n + 1 WHERE id = :i;
 UPDATE acct SET bal = bal + :x, n = n + 1 WHERE id = :j;
+INSERT INTO ledger VALUES (:i, -:x, 'transfer'), (:j, :x, 'transfer');
 COMMIT;
 SQL
 	abort => [ 4, $two . <<'SQL' ],
@@ -157,6 +165,7 @@ UPDATE acct SET bal = bal + 1, n = n + 1, note = repeat('s', 300) WHERE id = :i;
 UPDATE acct SET bal = bal + 1000, n = n + 1 WHERE id = :j;
 ROLLBACK TO a;
 UPDATE acct SET bal = bal + :x, n = n + 1 WHERE id = :j;
+INSERT INTO ledger VALUES (:i, -:x, 'savepoint'), (:j, :x, 'savepoint');
 COMMIT;
 SQL
 	function => [ 2, $two . "SELECT failing_transfer(:i, :j, :x);\n" ],

@@ -112,7 +112,7 @@ my @generators = (
 	[ 2, sub { my $i = id(); { kind => 'update key', sql => "UPDATE t SET id = " . id() . " WHERE id = $i" . pick('', " RETURNING $row") } } ],
 	[ 1, sub { my $i = id(); { kind => 'update wide', sql => "UPDATE t SET w = " . pick(wide(), wide(), 'NULL', "w || 'x'") . " WHERE id = $i RETURNING id, md5(w)" } } ],
 	[ 1, sub { my ($a, $b) = few(); { kind => 'update from', many => 1, sql => "UPDATE t SET n = t.n + s.x FROM (VALUES ($a, 5), ($b, 7), ($a, 5)) s(i, x) WHERE t.id = s.i RETURNING t.id, t.n, s.x" } } ],
-	[ 1, sub { my $i = id(); { kind => 'update by ctid', single => 1, sql => "UPDATE t SET n = n + 1 WHERE ctid = (SELECT ctid FROM t WHERE id = $i) RETURNING id, n" } } ],
+	[ 1, sub { my $i = id(); { kind => 'update by ctid', sql => "UPDATE t SET n = n + 1 WHERE ctid = (SELECT ctid FROM t WHERE id = $i) RETURNING id, n" } } ],
 	[ 1, sub { my ($a, $b) = few(); { kind => 'update by ctids', many => 1, sql => "UPDATE t SET n = n + 1 WHERE ctid = ANY (ARRAY(SELECT ctid FROM t WHERE id BETWEEN $a AND $b)) RETURNING id, n" } } ],
 	[ 1, sub { my ($a, $b) = few(); { kind => 'function updates', ordered => 1, sql => "SELECT id, n, " . pick('bump', 'bump_key') . "(id), n FROM t WHERE id BETWEEN $a AND $b ORDER BY id" } } ],
 	[ 1, sub { my $i = id(); { kind => 'update with function', sql => "UPDATE t SET n = " . pick('bump', 'bump_key') . "(id) WHERE id = $i" } } ],
@@ -141,10 +141,12 @@ my @generators = (
 	[ 2, sub { { kind => 'update child', sql => "UPDATE child SET " . pick('v = v + 1', 'tid = ' . id()) . " WHERE cid = " . num(1, 40) . " RETURNING *" } } ],
 	[ 1, sub { { kind => 'delete child', sql => "DELETE FROM child WHERE cid = " . num(1, 90) } } ],
 	[ 1, sub { { kind => 'select child', sql => "SELECT cid, tid, v, tu, n FROM child LEFT JOIN t ON id = tid" } } ],
-	[ 3, sub { { kind => 'update with triggers', sql => "UPDATE tr SET " . pick('n = n + 1', 'n = n + 1', 'c = ' . text(), 'q = ' . num(1, 60)) . " WHERE id = " . num(1, 12) . pick('', ' RETURNING *') } } ],
-	[ 1, sub { { kind => 'swap deferred', many => 1, sql => "UPDATE tr SET q = 100 - q WHERE id BETWEEN 1 AND " . num(2, 8) } } ],
-	[ 1, sub { { kind => 'insert with triggers', sql => "INSERT INTO tr VALUES (" . num(1, 60) . ", 5, " . num(1, 99) . ", 'i') ON CONFLICT (id) DO UPDATE SET n = tr.n + 1 RETURNING *" } } ],
-	[ 1, sub { { kind => 'delete with triggers', sql => "DELETE FROM tr WHERE id = " . num(1, 60) . " RETURNING *" } } ],
+	# Rows of tr move in omen, with new index entries, and stay (HOT) in heap: so nobody may have the q of a row whose q is not changed.
+	[ 3, sub { { kind => 'update with triggers', sql => "UPDATE tr SET " . pick('n = n + 1', 'n = n + 1', 'c = ' . text()) . " WHERE id = " . num(1, 12) . pick('', ' RETURNING *') } } ],
+	[ 1, sub { { kind => 'update unique deferred', sql => "UPDATE tr SET q = " . num(20, 60) . " WHERE id = " . num(13, 40) . pick('', ' RETURNING *') } } ],
+	[ 1, sub { { kind => 'swap deferred', many => 1, sql => "UPDATE tr SET q = 100 - q WHERE id BETWEEN 20 AND " . num(21, 28) } } ],
+	[ 1, sub { { kind => 'insert with triggers', sql => "INSERT INTO tr VALUES (" . num(13, 60) . ", 5, " . num(20, 99) . ", 'i') ON CONFLICT (id) DO UPDATE SET n = tr.n + 1, q = " . num(20, 99) . " RETURNING *" } } ],
+	[ 1, sub { { kind => 'delete with triggers', sql => "DELETE FROM tr WHERE id = " . num(13, 60) . " RETURNING *" } } ],
 	[ 1, sub { { kind => 'select with triggers', sql => 'SELECT * FROM ' . pick('tr', 'tr', 'trlog') } } ],
 	[ 3, sub { { kind => 'update partitions', sql => "UPDATE part SET n = n + 1" . pick('', ', r = ' . num(0, 40)) . " WHERE id = " . num(1, 12) . pick('', ' RETURNING *') } } ],
 	[ 1, sub { { kind => 'lock partitions', ordered => 1, sql => "SELECT * FROM part WHERE id < " . num(2, 20) . " ORDER BY id, r FOR " . $lock->() } } ],
@@ -223,7 +225,7 @@ sub statement
 	return $generators[0][1]->();
 }
 
-# What no client does, on a session of its own and in no transaction.  Open cursors pin pages of tables and indexes, and
+# What no client does, on a session of its own and in no transaction.  Open cursors and who waits for a row pin pages, and
 # there is no timeout for the cleanup lock that freezing and cleaning an index wait for.  Truncation waits for seconds where
 # a transaction has used the table.
 sub maintenance
