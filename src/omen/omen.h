@@ -12,8 +12,10 @@
 #include "access/htup_details.h"
 #include "access/multixact.h"
 #include "access/relscan.h"
+#include "access/rmgr.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "executor/tuptable.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
@@ -141,6 +143,21 @@ extern bool omen_header_visible(HeapTupleHeader header, Snapshot snapshot);
  */
 extern HTSV_Result omen_row_status(Relation rel, Buffer buffer, OffsetNumber offnum, TransactionId oldest_xmin,
 								   OmenVersion *version);
+
+/* HeapTupleSatisfiesVisibility, but hint bits are not set. */
+extern bool omen_satisfies_unhinted(HeapTuple tuple, Snapshot snapshot, Buffer buffer);
+
+/*
+ * Is a head visible to a snapshot? Sets hint bits as heap does; but not on a standby whose replay is being checked, as a page must not change
+ * between replay of a generic record and the check.
+ */
+static inline bool
+omen_satisfies(HeapTuple tuple, Snapshot snapshot, Buffer buffer)
+{
+	if (unlikely(wal_consistency_checking[RM_GENERIC_ID]) && RecoveryInProgress())
+		return omen_satisfies_unhinted(tuple, snapshot, buffer);
+	return HeapTupleSatisfiesVisibility(tuple, snapshot, buffer);
+}
 
 /*
  * What serializable transactions lock when they read a version, and check when they replace it: not the row, or who reads an old version

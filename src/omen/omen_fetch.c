@@ -45,7 +45,7 @@ head_visible(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot snapshot
 	if (!IsMVCCSnapshot(snapshot))
 		return false;
 	omen_head_tuple(rel, page, BufferGetBlockNumber(buffer), offnum, PageGetItemId(page, offnum), tuple);
-	if (!omen_page_all_visible(page, snapshot) && !HeapTupleSatisfiesVisibility(tuple, snapshot, buffer))
+	if (!omen_page_all_visible(page, snapshot) && !omen_satisfies(tuple, snapshot, buffer))
 		return false;
 	HeapCheckForSerializableConflictOut(true, rel, tuple, buffer, snapshot);
 	return true;

@@ -219,7 +219,7 @@ collect_rows(OmenScan scan, Page page, const OffsetNumber *offsets, int noffsets
 			continue;
 		omen_head_tuple(rel, page, scan->block, offnum, lp, &tuple);
 
-		if (all_visible || (heads && HeapTupleSatisfiesVisibility(&tuple, snapshot, scan->buffer)))
+		if (all_visible || (heads && omen_satisfies(&tuple, snapshot, scan->buffer)))
 		{
 			if (check)
 				HeapCheckForSerializableConflictOut(true, rel, &tuple, scan->buffer, snapshot);

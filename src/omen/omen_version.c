@@ -127,6 +127,16 @@ omen_older_needed(HeapTupleHeader header, struct GlobalVisState *vistest)
 }
 
 bool
+omen_satisfies_unhinted(HeapTuple tuple, Snapshot snapshot, Buffer buffer)
+{
+	HeapTupleHeaderData header = *tuple->t_data;
+	HeapTupleData copy = *tuple;
+
+	copy.t_data = &header;
+	return HeapTupleSatisfiesVisibility(&copy, snapshot, buffer);
+}
+
+bool
 omen_xmin_visible(HeapTupleHeader header, Snapshot snapshot)
 {
 	TransactionId xmin = HeapTupleHeaderGetRawXmin(header);
@@ -221,7 +231,7 @@ static bool
 visible_to_mvcc(Relation rel, Buffer buffer, Snapshot snapshot, OmenVersion *version, bool *all_dead)
 {
 	bool		check = CheckForSerializableConflictOutNeeded(rel, snapshot);
-	bool		visible = HeapTupleSatisfiesVisibility(&version->tuple, snapshot, buffer);
+	bool		visible = omen_satisfies(&version->tuple, snapshot, buffer);
 	TransactionId superseder;
 
 	if (visible || omen_xmin_visible(version->tuple.t_data, snapshot))
@@ -294,7 +304,8 @@ omen_visible_version(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot 
 			return true;
 	}
 
-	if (HeapTupleSatisfiesVisibility(&version->tuple, snapshot, buffer))
+	if (TransactionIdIsValid(version->superseder) ?
+		omen_satisfies_unhinted(&version->tuple, snapshot, buffer) : omen_satisfies(&version->tuple, snapshot, buffer))
 		return true;
 	/* not when an update was undone just now: what is before it lives */
 	if (all_dead && !TransactionIdIsValid(version->superseder) &&
@@ -317,7 +328,18 @@ omen_row_status(Relation rel, Buffer buffer, OffsetNumber offnum, TransactionId 
 		if (omen_settled(rel, buffer, version))
 			return HEAPTUPLE_LIVE;
 	}
-	result = HeapTupleSatisfiesVacuum(&version->tuple, oldest_xmin, buffer);
+	{
+		HeapTupleData tuple = version->tuple;
+		HeapTupleHeaderData header;
+
+		/* hint bits on heads only, and not while replay is being checked */
+		if (TransactionIdIsValid(version->superseder) || (wal_consistency_checking[RM_GENERIC_ID] && RecoveryInProgress()))
+		{
+			header = *tuple.t_data;
+			tuple.t_data = &header;
+		}
+		result = HeapTupleSatisfiesVacuum(&tuple, oldest_xmin, buffer);
+	}
 	if (result == HEAPTUPLE_INSERT_IN_PROGRESS && state == OMEN_XMIN_OURS && version->link.offset != 0)
 	{
 		/* our own update of a row that others see; of a row we inserted, it stays an insert in progress */
