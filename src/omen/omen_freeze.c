@@ -75,8 +75,17 @@ freeze_head(OmenVacuum *v, OmenVersion *head, HeapTupleHeader copy, TransactionI
 		return false;
 
 	memcpy(copy, header, SizeofHeapTupleHeader);
-	return heap_freeze_tuple(copy, v->cutoffs.relfrozenxid, v->cutoffs.relminmxid,
-							 v->cutoffs.FreezeLimit, v->cutoffs.MultiXactCutoff);
+	if (!heap_freeze_tuple(copy, v->cutoffs.relfrozenxid, v->cutoffs.relminmxid,
+						   v->cutoffs.FreezeLimit, v->cutoffs.MultiXactCutoff))
+		return false;
+
+	/*
+	 * Says nothing any more, but stays on the primary when the row is locked, not so on a standby; and of frozen rows a consistency
+	 * check does not overlook it.
+	 */
+	if (HeapTupleHeaderXminFrozen(copy))
+		copy->t_infomask &= ~HEAP_COMBOCID;
+	return true;
 }
 
 static bool
@@ -115,6 +124,8 @@ static void
 freeze_older(HeapTupleHeader header, uint16 bits)
 {
 	header->t_infomask |= bits;
+	if (bits != 0)
+		header->t_infomask &= ~HEAP_COMBOCID;
 	HeapTupleHeaderSetXmax(header, InvalidTransactionId);
 	header->t_infomask &= ~HEAP_XMAX_BITS;
 	header->t_infomask |= HEAP_XMAX_INVALID;
