@@ -218,7 +218,7 @@ omen_prepare_change(OmenChange *change)
 				omen_wait(rel, tid, blocker, LockWaitBlock, change->newtup ? XLTW_Update : XLTW_Delete);
 				continue;
 			}
-			result = TM_Ok;
+			result = omen_settled_change(&change->head.tuple);
 		}
 
 		if (result == TM_Ok && change->crosscheck != InvalidSnapshot &&

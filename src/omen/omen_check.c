@@ -5,7 +5,8 @@
  *   - items lie within their page and do not overlap; headers and columns fit their length; there are no heap-only chains
  *   - xids and multixacts are neither older than relfrozenxid and relminmxid say, nor in the future
  *   - every version that somebody may need is where the link to it says, names its row, and was written by a
- *     transaction that committed if its superseder did
+ *     transaction that committed if its superseder did. One that is gone from the store is an error only if our own
+ *     snapshot or an aborted update needs it, else a warning: see omen_peek.h
  *   - records fill a store page, and none is superseded by a newer transaction than the page says
  *   - what the visibility map vouches for is visible to us, and frozen if it says so
  *
@@ -46,7 +47,7 @@ typedef struct Check
 	Relation	rel;
 	BlockNumber nblocks;
 	TransactionId horizon;
-	TransactionId snapshot_xmin;	/* of a snapshot taken before the first page was read */
+	Snapshot	snapshot;		/* taken before the first page was read */
 	BlockNumber block;
 	OffsetNumber offnum;		/* 0: the page as a whole */
 	uint8		map_bits;		/* of the page in the visibility map */
@@ -54,6 +55,11 @@ typedef struct Check
 	MultiXactId next_multi;
 	int			nspans;
 	Span		spans[MAX_VERSIONS];
+
+	/* older versions that are not where they should be, if anybody needs them */
+	int64		missing;
+	ItemPointerData first_missing;
+	const char *first_problem;
 } Check;
 
 pg_noreturn static void
@@ -166,6 +172,22 @@ columns_problem(Check *check, const OmenVersion *version)
 	return NULL;
 }
 
+/* Could there be a version where the link leads, whether there is one or not? */
+static const char *
+link_problem(Check *check, const OmenVersion *version)
+{
+	OmenLink	link = version->link;
+	Size		end = link.offset + (link.block == InvalidBlockNumber ? MAXALIGN(link.length) : OMEN_RECORD_SIZE(link.length));
+
+	if (link.offset != MAXALIGN(link.offset) || link.offset < OMEN_STORE_START ||
+		link.length < OMEN_MIN_ITEM || link.length > OMEN_MAX_ITEM ||
+		end > (link.block == InvalidBlockNumber ? BLCKSZ : OMEN_STORE_END))
+		return "the link to the version before it leads to no place for a version";
+	if (link.block == check->block)
+		return "the link to the version before it says store, but names the row's own block";
+	return NULL;
+}
+
 static const char *
 version_problem(Check *check, const OmenVersion *version)
 {
@@ -178,6 +200,10 @@ version_problem(Check *check, const OmenVersion *version)
 		return "it is marked as part of a heap-only chain";
 	if (header->t_infomask & HEAP_MOVED)
 		return "it is marked as moved by a VACUUM of old";
+	if (version->link.offset != 0)
+		problem = link_problem(check, version);
+	if (problem != NULL)
+		return problem;
 	if (version->link.offset != 0 && (header->t_infomask & HEAP_UPDATED))
 		return "it is marked as the first version at this place, but has one before it";
 	if (!HeapTupleHeaderXminFrozen(header) && !HeapTupleHeaderXminInvalid(header))
@@ -255,14 +281,23 @@ map_problem(Check *check, const OmenVersion *head)
 
 	/* it was visible to all when the bit was set, which was before our snapshot was taken */
 	if (!HeapTupleHeaderXminFrozen(header) &&
-		(!TransactionIdPrecedes(HeapTupleHeaderGetRawXmin(header), check->snapshot_xmin) ||
-		 omen_xmin_state(header) != OMEN_XMIN_COMMITTED))
+		(omen_xmin_state(header) != OMEN_XMIN_COMMITTED || !omen_xmin_visible(header, check->snapshot)))
 		return "its page is marked all-visible, but who wrote it is not visible to all";
 	if (!(header->t_infomask & HEAP_XMAX_INVALID) && !HeapTupleHeaderIsOnlyLocked(header))
 		return "its page is marked all-visible, but it was deleted";
 	if ((check->map_bits & VISIBILITYMAP_ALL_FROZEN) && heap_tuple_needs_eventual_freeze(header))
 		return "its page is marked all-frozen, but it is not frozen";
 	return NULL;
+}
+
+/* Somebody else's snapshot might need a version that is gone; or nobody, and it was taken away. */
+static void
+note_missing(Check *check, const char *problem)
+{
+	if (check->missing++ > 0)
+		return;
+	ItemPointerSet(&check->first_missing, check->block, check->offnum);
+	check->first_problem = problem;
 }
 
 /* All that might be needed behind a head. */
@@ -278,7 +313,12 @@ chain_problem(Check *check, Buffer buffer, OmenVersion *version)
 		const char *problem;
 
 		if (omen_peek_older(check->rel, buffer, version, &problem) != OMEN_PEEK_FOUND)
-			return psprintf("of an older version that may be needed, %s", problem);
+		{
+			if (omen_older_lost(version, check->snapshot))
+				return psprintf("of an older version that is needed, %s", problem);
+			note_missing(check, problem);
+			return NULL;
+		}
 		if (version->in_page && !in_page)
 			return "a version in the store has one before it in the page";
 		if (steps-- == 0)
@@ -467,7 +507,7 @@ omen_check(PG_FUNCTION_ARGS)
 	strategy = GetAccessStrategy(BAS_BULKREAD);
 	check = palloc0(sizeof(Check));
 	check->rel = rel;
-	check->snapshot_xmin = snapshot->xmin;
+	check->snapshot = snapshot;
 	check->horizon = GetOldestNonRemovableTransactionId(rel);
 	check->nblocks = RelationGetNumberOfBlocks(rel);
 	for (check->block = 0; check->block < check->nblocks; check->block++)
@@ -477,6 +517,17 @@ omen_check(PG_FUNCTION_ARGS)
 	}
 	if (BufferIsValid(vmbuffer))
 		ReleaseBuffer(vmbuffer);
+	if (check->missing > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("older versions of " INT64_FORMAT " rows of table \"%s\" are gone from the store",
+						check->missing, RelationGetRelationName(rel)),
+				 errdetail("The first is behind row (%u,%u): %s. Either nobody needs them, and the horizon went back since "
+						   "they were taken away, as it does for transactions in other databases and for standbys; or they "
+						   "are damaged, and other sessions' snapshots miss them.",
+						   ItemPointerGetBlockNumber(&check->first_missing),
+						   ItemPointerGetOffsetNumber(&check->first_missing), check->first_problem),
+				 errhint("If all is well, the warning is gone when transactions that are running now have ended.")));
 	pfree(check);
 	FreeAccessStrategy(strategy);
 	UnregisterSnapshot(snapshot);

@@ -248,6 +248,10 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 				break;
 			}
 			result = TM_Ok;
+			if (lock->mode != LockTupleKeyShare || (header->t_infomask2 & HEAP_KEYS_UPDATED))
+				result = omen_settled_change(&head->tuple);
+			if (result != TM_Ok)
+				goto refused;
 		}
 		if (result == TM_Ok)
 		{

@@ -7,6 +7,7 @@
 #include "storage/bufmgr.h"
 
 #include "omen_peek.h"
+#include "omen_private.h"
 
 /* The transaction is older than the horizon, so it is over. */
 static bool
@@ -67,8 +68,8 @@ is_store_page(Page page)
 }
 
 /*
- * Locks a store page; false: it is none. If what is there is gone, the page
- * may be of another kind now, and whoever has it locked may be waiting for our row page. Holders of store pages never do.
+ * Locks a store page; false: it is none. If what is there is gone, the page may be of another kind now, and whoever has
+ * it locked may be waiting for our row page. Holders of store pages never do.
  */
 static bool
 lock_store(Buffer buffer)
@@ -155,17 +156,24 @@ omen_peek_older(Relation rel, Buffer buffer, OmenVersion *version, const char **
 }
 
 bool
+omen_older_lost(const OmenVersion *version, Snapshot snapshot)
+{
+	HeapTupleHeader header = version->tuple.t_data;
+
+	return version->link.block == InvalidBlockNumber ||
+		omen_xmin_state(header) == OMEN_XMIN_OURS || !omen_xmin_visible(header, snapshot);
+}
+
+bool
 omen_step_needed(Relation rel, Buffer buffer, OmenVersion *version, TransactionId horizon)
 {
-	TransactionId xmin = HeapTupleHeaderGetXmin(version->tuple.t_data);
 	const char *problem;
 
 	if (!omen_peek_needed(version, horizon))
 		return false;
 	if (omen_peek_older(rel, buffer, version, &problem) == OMEN_PEEK_FOUND)
 		return true;
-	if (TransactionIdPrecedes(xmin, horizon) ||
-		(TransactionIdIsValid(TransactionXmin) && !TransactionIdPrecedes(xmin, TransactionXmin)))
+	if (omen_older_lost(version, ActiveSnapshotSet() ? GetActiveSnapshot() : GetLatestSnapshot()))
 		omen_corrupted(rel, ItemPointerGetBlockNumber(&version->tuple.t_self),
 					   ItemPointerGetOffsetNumber(&version->tuple.t_self), problem);
 	return false;

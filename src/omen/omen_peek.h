@@ -1,9 +1,10 @@
 /*
  * omen_peek.h - older versions for those who may meet what is gone: maintenance and verification.
  *
- * omen_older() serves snapshots, and what a snapshot needs is there. Who walks by a horizon instead may be a moment
- * late: another session computes a later one, and drops or recycles what ours still calls needed. Here that is an
- * answer, not an error.
+ * omen_older() serves snapshots, and what a snapshot needs is there. Who walks by a horizon instead may follow a link
+ * into the store to where the version is no more: horizons differ between sessions, and may go back. VACUUM does not
+ * count transactions of other databases, but snapshots do; so what it found needed by nobody can look needed to any
+ * session that comes later. Here that is an answer, not an error.
  */
 #ifndef OMEN_ALEX_OMEN_PEEK_H
 #define OMEN_ALEX_OMEN_PEEK_H
@@ -31,9 +32,12 @@ typedef enum OmenPeek
 extern OmenPeek omen_peek_older(Relation rel, Buffer buffer, OmenVersion *version, const char **problem);
 
 /*
- * Steps to the version before if somebody might need it. A version that is gone although our own snapshots protect it
- * is corruption; other sessions' may have ended since the horizon was computed.
+ * Is a version that was not found behind this one lost for certain? In the page links never dangle, what an aborted
+ * update replaced is the row, and what our own snapshot needs nobody takes away.
  */
+extern bool omen_older_lost(const OmenVersion *version, Snapshot snapshot);
+
+/* Steps to the version before if somebody might need it; an error if it is lost for certain. */
 extern bool omen_step_needed(Relation rel, Buffer buffer, OmenVersion *version, TransactionId horizon);
 
 /* What is wrong with the header of an item of this length (link included); NULL: nothing. */

@@ -117,6 +117,12 @@ extern void omen_carry_lockers(HeapTupleHeader old_header, TransactionId *xmax, 
 
 extern uint8 omen_infobits(uint16 infomask, uint16 infomask2);
 
+/*
+ * What became of a row that nobody stands in the way of: TM_Updated or TM_Deleted if a transaction that is over moved or deleted it. With other
+ * lockers of its multixact still running, HeapTupleSatisfiesUpdate() only says that it is being modified.
+ */
+extern TM_Result omen_settled_change(HeapTuple head);
+
 /* ---- omen_memory.c ---- */
 
 /*

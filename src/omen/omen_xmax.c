@@ -259,6 +259,20 @@ omen_carry_lockers(HeapTupleHeader old_header, TransactionId *xmax, uint16 *info
 		pfree(members);
 }
 
+TM_Result
+omen_settled_change(HeapTuple head)
+{
+	HeapTupleHeader header = head->t_data;
+	TransactionId updater;
+
+	if ((header->t_infomask & HEAP_XMAX_INVALID) || HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask))
+		return TM_Ok;
+	updater = HeapTupleHeaderGetUpdateXid(header);
+	if (!TransactionIdIsValid(updater) || !TransactionIdDidCommit(updater))
+		return TM_Ok;
+	return ItemPointerEquals(&head->t_self, &header->t_ctid) ? TM_Deleted : TM_Updated;
+}
+
 uint8
 omen_infobits(uint16 infomask, uint16 infomask2)
 {
