@@ -292,9 +292,11 @@ map_problem(Check *check, const OmenVersion *head)
 
 /* Somebody else's snapshot might need a version that is gone; or nobody, and it was taken away. */
 static void
-note_missing(Check *check, const char *problem)
+note_missing(Check *check, const OmenVersion *version, const char *problem)
 {
-	if (check->missing++ > 0)
+	/* the horizon may have moved on since we began */
+	check->horizon = GetOldestNonRemovableTransactionId(check->rel);
+	if (!omen_peek_needed(version, check->horizon) || check->missing++ > 0)
 		return;
 	ItemPointerSet(&check->first_missing, check->block, check->offnum);
 	check->first_problem = problem;
@@ -316,7 +318,7 @@ chain_problem(Check *check, Buffer buffer, OmenVersion *version)
 		{
 			if (omen_older_lost(version, check->snapshot))
 				return psprintf("of an older version that is needed, %s", problem);
-			note_missing(check, problem);
+			note_missing(check, version, problem);
 			return NULL;
 		}
 		if (version->in_page && !in_page)
@@ -469,6 +471,7 @@ check_block(Check *check, Buffer *vmbuffer, BufferAccessStrategy strategy)
 {
 	Buffer		buffer;
 	const char *problem;
+	int64		missing = check->missing;
 
 	/* brings the map's page in, which is not done with the page locked */
 	(void) visibilitymap_get_status(check->rel, check->block, vmbuffer);
@@ -482,6 +485,7 @@ check_block(Check *check, Buffer *vmbuffer, BufferAccessStrategy strategy)
 		if (!TransactionIdFollows(horizon, check->horizon))
 			corrupt(check, problem);
 		check->horizon = horizon;
+		check->missing = missing;
 	}
 	UnlockReleaseBuffer(buffer);
 }
