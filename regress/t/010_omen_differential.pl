@@ -96,7 +96,7 @@ sub follow
 	my ($c, $s, $r) = @_;
 	my $effect = $s->{effect} || '';
 
-	if ($effect eq 'end') { @$c{qw(in failed savepoints cursors bag)} = (0, 0, [], {}, {}); return; }
+	if ($effect eq 'end') { @$c{qw(in failed iso savepoints cursors bag)} = (0, 0, '', [], {}, {}); return; }
 	if ($r->{error} ne '') { $c->{failed} = 1 if $c->{in}; return; }
 	if ($effect eq 'begin') { $c->{in} = 1; $c->{iso} = $s->{level}; }
 	if ($effect eq 'savepoint') { push @{ $c->{savepoints} }, $s->{name}; $c->{kept}{ $s->{name} } = { %{ $c->{cursors} } }; }
