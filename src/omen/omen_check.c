@@ -177,7 +177,8 @@ static const char *
 link_problem(Check *check, const OmenVersion *version)
 {
 	OmenLink	link = version->link;
-	Size		end = link.offset + (link.block == InvalidBlockNumber ? MAXALIGN(link.length) : OMEN_RECORD_SIZE(link.length));
+	Size		end = link.offset +
+		(link.block == InvalidBlockNumber ? MAXALIGN(link.length) : OMEN_RECORD_SIZE(link.length));
 
 	if (link.offset != MAXALIGN(link.offset) || link.offset < OMEN_STORE_START ||
 		link.length < OMEN_MIN_ITEM || link.length > OMEN_MAX_ITEM ||
@@ -526,9 +527,9 @@ omen_check(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("older versions of " INT64_FORMAT " rows of table \"%s\" are gone from the store",
 						check->missing, RelationGetRelationName(rel)),
-				 errdetail("The first is behind row (%u,%u): %s. Either nobody needs them, and the horizon went back since "
-						   "they were taken away, as it does for transactions in other databases and for standbys; or they "
-						   "are damaged, and other sessions' snapshots miss them.",
+				 errdetail("The first is behind row (%u,%u): %s. Either nobody needs them, and the horizon went back "
+						   "since they were taken away, as it does for transactions in other databases and for "
+						   "standbys; or they are damaged, and other sessions' snapshots miss them.",
 						   ItemPointerGetBlockNumber(&check->first_missing),
 						   ItemPointerGetOffsetNumber(&check->first_missing), check->first_problem),
 				 errhint("If all is well, the warning is gone when transactions that are running now have ended.")));

@@ -152,7 +152,8 @@ copy_row(Rewrite *rewrite, Buffer buffer, OffsetNumber offnum, bool count)
 	while (omen_xmin_state(version.tuple.t_data) == OMEN_XMIN_ABORTED)
 	{
 		if (!omen_older(rel, buffer, &version))
-			omen_corrupted(rel, BufferGetBlockNumber(buffer), offnum, "all its versions were written by aborted transactions");
+			omen_corrupted(rel, BufferGetBlockNumber(buffer), offnum,
+						   "all its versions were written by aborted transactions");
 	}
 	row = last = copy_version(rewrite, &version.tuple);
 	if (TransactionIdIsValid(version.superseder))
