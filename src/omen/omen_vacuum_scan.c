@@ -146,25 +146,33 @@ omen_vacuum_examine(OmenVacuum *v, Buffer buffer, OmenPageState *state)
 	state->all_frozen &= state->all_visible;
 }
 
+/* The visibility map's bits of a page; corrected, if the page contradicts them. Exclusive lock; vmbuffer pinned for the page. */
+static uint8
+map_bits(OmenVacuum *v, Buffer buffer, Buffer vmbuffer)
+{
+	BlockNumber block = BufferGetBlockNumber(buffer);
+	uint8		bits = visibilitymap_get_status(v->rel, block, &vmbuffer);
+
+	/* who changes a page clears the map under the page's lock, which we have */
+	if (bits == 0 || PageIsAllVisible(BufferGetPage(buffer)))
+		return bits;
+	ereport(WARNING,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("block %u of table \"%s\" is all-visible by the visibility map, but not by the page; corrected",
+					block, v->name)));
+	visibilitymap_clear(v->rel, block, vmbuffer, VISIBILITYMAP_VALID_BITS);
+	return 0;
+}
+
 void
 omen_vacuum_set_map(OmenVacuum *v, Buffer buffer, Buffer vmbuffer, const OmenPageState *state)
 {
 	Page		page = BufferGetPage(buffer);
 	BlockNumber block = BufferGetBlockNumber(buffer);
-	uint8		bits = visibilitymap_get_status(v->rel, block, &vmbuffer);
+	uint8		bits = map_bits(v, buffer, vmbuffer);
 	uint8		wanted = 0;
 
-	/* who changes a page clears the map under the page's lock, which we have */
-	if (bits != 0 && !PageIsAllVisible(page))
-	{
-		ereport(WARNING,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("block %u of table \"%s\" is all-visible by the visibility map, but not by the page; corrected",
-						block, v->name)));
-		visibilitymap_clear(v->rel, block, vmbuffer, VISIBILITYMAP_VALID_BITS);
-		bits = 0;
-	}
-	else if (state->ndead > 0 && PageIsAllVisible(page))
+	if (state->ndead > 0 && PageIsAllVisible(page))
 	{
 		ereport(WARNING,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -298,6 +306,8 @@ visit_block(OmenVacuum *v, BlockNumber block, Buffer *vmbuffer)
 				RecordPageWithFreeSpace(v->rel, block, BLCKSZ - SizeOfPageHeaderData);
 			return;
 		case OMEN_PAGE_STORE:
+			if (cleanup)
+				(void) map_bits(v, buffer, *vmbuffer);
 			UnlockReleaseBuffer(buffer);
 			remember(v, block, block + 1);
 			return;
