@@ -12,9 +12,7 @@
 #include "portability/instr_time.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
-#if PG_VERSION_NUM >= 170000
 #include "utils/wait_event.h"
-#endif
 
 #include "omen_vacuum.h"
 
