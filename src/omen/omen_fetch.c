@@ -245,7 +245,10 @@ omen_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTa
 			found = true;
 		else
 		{
-			if (ActiveSnapshotSet() && IsMVCCSnapshot(GetActiveSnapshot()))
+			/* ON CONFLICT DO NOTHING asks, of the row it has just found, whether a snapshot that stays the same sees the newest version */
+			bool		newest = IsolationUsesXactSnapshot() && omen_memory_was_dirty(RelationGetRelid(rel), &plain);
+
+			if (!newest && ActiveSnapshotSet() && IsMVCCSnapshot(GetActiveSnapshot()))
 				found = omen_row_to_slot(rel, buffer, offnum, GetActiveSnapshot(), true, false, slot, NULL);
 			if (!found)
 				found = omen_row_to_slot(rel, buffer, offnum, snapshot, true, false, slot, NULL);

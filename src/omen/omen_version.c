@@ -290,15 +290,18 @@ omen_visible_version(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot 
 	state = omen_xmin_state(version->tuple.t_data);
 	if ((state == OMEN_XMIN_ABORTED || state == OMEN_XMIN_IN_PROGRESS) && version->link.offset != 0)
 	{
-		TransactionId updater = HeapTupleHeaderGetRawXmin(version->tuple.t_data);
-
 		if (snapshot->snapshot_type == SNAPSHOT_DIRTY)
 		{
+			OmenVersion newest;
+
 			snapshot->xmin = snapshot->xmax = InvalidTransactionId;
 			snapshot->speculativeToken = 0;
-			/* in doubt, as a heap tuple whose updater is in progress */
+			/* in doubt, as a heap tuple whose updater is in progress; it may have updated once more, and undone that */
+			memcpy(&newest, version, offsetof(OmenVersion, copy));
+			while (state == OMEN_XMIN_ABORTED && omen_older(rel, buffer, &newest))
+				state = omen_xmin_state(newest.tuple.t_data);
 			if (state == OMEN_XMIN_IN_PROGRESS)
-				snapshot->xmax = updater;
+				snapshot->xmax = HeapTupleHeaderGetRawXmin(newest.tuple.t_data);
 		}
 		if (omen_settled(rel, buffer, version))
 			return true;
