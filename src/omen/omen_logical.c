@@ -14,6 +14,16 @@
 #include "omen_private.h"
 
 void
+omen_register_old_key(HeapTuple old_key, xl_heap_header *header)
+{
+	header->t_infomask2 = old_key->t_data->t_infomask2;
+	header->t_infomask = old_key->t_data->t_infomask;
+	header->t_hoff = old_key->t_data->t_hoff;
+	XLogRegisterData((char *) header, SizeOfHeapHeader);
+	XLogRegisterData((char *) old_key->t_data + SizeofHeapTupleHeader, old_key->t_len - SizeofHeapTupleHeader);
+}
+
+void
 omen_logical_update(Relation rel, Buffer buffer, ItemPointer tid, HeapTuple item, HeapTuple old_key)
 {
 	xl_heap_update record;
@@ -39,13 +49,7 @@ omen_logical_update(Relation rel, Buffer buffer, ItemPointer tid, HeapTuple item
 	XLogRegisterBufData(0, (char *) &header, SizeOfHeapHeader);
 	XLogRegisterBufData(0, (char *) item->t_data + SizeofHeapTupleHeader, item->t_len - SizeofHeapTupleHeader);
 	if (old_key)
-	{
-		key_header.t_infomask2 = old_key->t_data->t_infomask2;
-		key_header.t_infomask = old_key->t_data->t_infomask;
-		key_header.t_hoff = old_key->t_data->t_hoff;
-		XLogRegisterData((char *) &key_header, SizeOfHeapHeader);
-		XLogRegisterData((char *) old_key->t_data + SizeofHeapTupleHeader, old_key->t_len - SizeofHeapTupleHeader);
-	}
+		omen_register_old_key(old_key, &key_header);
 	XLogSetRecordFlags(XLOG_INCLUDE_ORIGIN);
 	lsn = XLogInsert(RM_HEAP_ID, XLOG_HEAP_UPDATE);
 	PageSetLSN(BufferGetPage(buffer), lsn);

@@ -6,6 +6,7 @@
 
 #include "omen.h"
 
+#include "access/heapam_xlog.h"
 #include "storage/lmgr.h"
 
 #include "wal.h"
@@ -213,6 +214,9 @@ extern HeapTuple omen_old_key(Relation rel, HeapTuple tuple, bool key_required, 
  * Logs an in-place update of a table that is decoded; the page has been changed. In a critical section. `old_key` from omen_old_key().
  */
 extern void omen_logical_update(Relation rel, Buffer buffer, ItemPointer tid, HeapTuple item, HeapTuple old_key);
+
+/* Adds the old key to the record being assembled; *header is filled, and must live until the record is inserted. */
+extern void omen_register_old_key(HeapTuple old_key, xl_heap_header *header);
 
 /* ---- omen_insert.c ---- */
 

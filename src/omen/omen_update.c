@@ -368,13 +368,7 @@ log_move(Relation rel, Buffer old_buffer, ItemPointer old_tid, HeapTupleHeader o
 	if (new_buffer != old_buffer)
 		XLogRegisterBuffer(1, old_buffer, REGBUF_STANDARD);
 	if (old_key)
-	{
-		key_header.t_infomask2 = old_key->t_data->t_infomask2;
-		key_header.t_infomask = old_key->t_data->t_infomask;
-		key_header.t_hoff = old_key->t_data->t_hoff;
-		XLogRegisterData((char *) &key_header, SizeOfHeapHeader);
-		XLogRegisterData((char *) old_key->t_data + SizeofHeapTupleHeader, old_key->t_len - SizeofHeapTupleHeader);
-	}
+		omen_register_old_key(old_key, &key_header);
 	XLogSetRecordFlags(XLOG_INCLUDE_ORIGIN);
 	lsn = XLogInsert(RM_HEAP_ID, info);
 	if (new_buffer != old_buffer)
