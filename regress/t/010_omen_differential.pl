@@ -230,6 +230,9 @@ sub start_over
 {
 	$count{'started over'}++;
 	undef $pending;
+	# An old snapshot ends here, too: TRUNCATE would wait for it.
+	$_->ask('ROLLBACK') for @$keeper{qw(h o)};
+	follow($keeper, { effect => 'end' }, {});
 	for my $c (@clients)
 	{
 		for my $session (@$c{qw(h o)})
