@@ -96,7 +96,7 @@ omen_store_special(Page page)
 	return (OmenStoreSpecial *) ((char *) page + OMEN_STORE_END);
 }
 
-/* What page this is; an error (index_corrupted's sibling, data_corrupted) if it is none of ours. Any lock or, for row or store, a pin. */
+/* What page this is; an error (ERRCODE_DATA_CORRUPTED) if it is none of ours. The page is locked. */
 extern OmenPageKind omen_page_kind(Relation rel, BlockNumber block, Page page);
 
 /* ---- versions (omen_version.c) ------------------------------------------------------------------------------------ */

@@ -5,14 +5,11 @@
  */
 #include "omen.h"
 
+#include "access/heaptoast.h"
 #include "access/transam.h"
 #include "access/visibilitymap.h"
 #include "catalog/pg_class.h"
-#include "storage/lmgr.h"
-#include "miscadmin.h"
 #include "storage/predicate.h"
-#include "storage/procarray.h"
-#include "access/heaptoast.h"
 #include "utils/datum.h"
 
 #include "omen_private.h"
@@ -103,14 +100,37 @@ changed_columns(OmenChange *change)
 	return changed;
 }
 
+/* The place in the queue of those who wait for a row. */
+typedef struct Place
+{
+	bool		taken;
+	LockTupleMode mode;
+} Place;
+
+/*
+ * Lets go of the row's page and waits for who is in the way, behind whoever waits already; but who holds a weaker lock (`holder`) must not queue
+ * behind those who wait for it.
+ */
+static void
+wait_for(OmenChange *change, TransactionId xid, bool holder, Place *place)
+{
+	omen_release_change(change);
+	if (!place->taken && !holder)
+	{
+		place->mode = change->mode;
+		omen_queue(change->rel, &change->tid, place->mode, LockWaitBlock);
+		place->taken = true;
+	}
+	omen_wait(change->rel, &change->tid, xid, LockWaitBlock, change->newtup ? XLTW_Update : XLTW_Delete);
+}
+
 TM_Result
 omen_prepare_change(OmenChange *change)
 {
 	Relation	rel = change->rel;
 	ItemPointer tid = &change->tid;
 	OffsetNumber offnum = ItemPointerGetOffsetNumber(tid);
-	bool		queued = false;
-	LockTupleMode queued_mode = LockTupleExclusive;
+	Place		place = {false};
 	TM_Result	result;
 
 	change->buffer = change->vmbuffer = InvalidBuffer;
@@ -123,6 +143,7 @@ omen_prepare_change(OmenChange *change)
 		TransactionId xmin;
 		OmenXminState state;
 		ItemPointerData target;
+		bool		holder;
 
 		omen_lock_page(rel, ItemPointerGetBlockNumber(tid), &change->buffer, &change->vmbuffer);
 		if (offnum > PageGetMaxOffsetNumber(BufferGetPage(change->buffer)) ||
@@ -139,6 +160,8 @@ omen_prepare_change(OmenChange *change)
 			xmin = HeapTupleHeaderGetXmin(header);
 			state = omen_xmin_state(header);
 		} while (state == OMEN_XMIN_ABORTED && omen_restore_row(rel, change->buffer, offnum));
+		holder = omen_xmax_ours(HeapTupleHeaderGetRawXmax(header), header->t_infomask, header->t_infomask2,
+								LockTupleKeyShare);
 
 		if (change->newtup)
 		{
@@ -150,9 +173,6 @@ omen_prepare_change(OmenChange *change)
 		/* an update by somebody else is in progress: as heap, wait for it, behind whoever waits already */
 		if (state == OMEN_XMIN_IN_PROGRESS && change->head.link.offset != 0)
 		{
-			bool		holder = omen_xmax_ours(HeapTupleHeaderGetRawXmax(header), header->t_infomask,
-												header->t_infomask2, LockTupleKeyShare);
-
 			/* nothing to wait for if the row has been changed before that, as well */
 			if (!change->accepted && omen_newer_settled(rel, change->buffer, &change->head, change->snapshot))
 			{
@@ -164,15 +184,7 @@ omen_prepare_change(OmenChange *change)
 				result = refuse(change, TM_BeingModified, tid, xmin, InvalidCommandId);
 				break;
 			}
-			omen_release_change(change);
-			/* who holds a weaker lock must not queue behind those who wait for it */
-			if (!queued && !holder)
-			{
-				queued_mode = change->mode;
-				omen_queue(rel, tid, queued_mode, LockWaitBlock);
-				queued = true;
-			}
-			omen_wait(rel, tid, xmin, LockWaitBlock, change->newtup ? XLTW_Update : XLTW_Delete);
+			wait_for(change, xmin, holder, &place);
 			continue;
 		}
 
@@ -195,27 +207,17 @@ omen_prepare_change(OmenChange *change)
 		if (result == TM_BeingModified)
 		{
 			TransactionId xmax = HeapTupleHeaderGetRawXmax(header);
-
 			TransactionId blocker = omen_xmax_blocker(xmax, header->t_infomask, header->t_infomask2, change->mode);
 
 			if (TransactionIdIsValid(blocker))
 			{
-				bool		holder = omen_xmax_ours(xmax, header->t_infomask, header->t_infomask2, LockTupleKeyShare);
-
 				if (!change->wait)
 				{
 					result = refuse(change, TM_BeingModified, &header->t_ctid, HeapTupleHeaderGetUpdateXid(header),
 									InvalidCommandId);
 					break;
 				}
-				omen_release_change(change);
-				if (!queued && !holder)
-				{
-					queued_mode = change->mode;
-					omen_queue(rel, tid, queued_mode, LockWaitBlock);
-					queued = true;
-				}
-				omen_wait(rel, tid, blocker, LockWaitBlock, change->newtup ? XLTW_Update : XLTW_Delete);
+				wait_for(change, blocker, holder, &place);
 				continue;
 			}
 			result = omen_settled_change(&change->head.tuple);
@@ -251,8 +253,8 @@ omen_prepare_change(OmenChange *change)
 		break;
 	}
 
-	if (queued)
-		omen_unqueue(rel, tid, queued_mode);
+	if (place.taken)
+		omen_unqueue(rel, tid, place.mode);
 	return result;
 }
 

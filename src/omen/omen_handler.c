@@ -6,13 +6,8 @@
  */
 #include "omen.h"
 
-#include "access/transam.h"
 #include "catalog/pg_am_d.h"
-#include "catalog/storage.h"
-#include "catalog/storage_xlog.h"
 #include "fmgr.h"
-#include "miscadmin.h"
-#include "storage/smgr.h"
 
 PG_FUNCTION_INFO_V1(omenhandler);
 
@@ -28,7 +23,7 @@ static bool omen_routine_ready = false;
 Datum
 omenhandler(PG_FUNCTION_ARGS)
 {
-	/* the routine must live as long as the backend, and relcache compares nothing but its address */
+	/* the routine must live as long as the backend: relcache keeps pointers to it */
 	if (!omen_routine_ready)
 	{
 		TableAmRoutine *routine = &omen_routine;

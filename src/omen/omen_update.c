@@ -377,29 +377,53 @@ log_move(Relation rel, Buffer old_buffer, ItemPointer old_tid, HeapTupleHeader o
 }
 
 /*
- * The page this backend inserted into last, which RelationGetBufferForTuple tries first, may have become a store page. It locks two pages in the
- * order of their blocks; that one must not be of the store, which is locked after row pages. No page is locked here.
+ * Finds a page with room for a row that moves; it may be the row's own, which is pinned but not locked. On return both are exclusively locked, and
+ * the map pages pinned of those that are all-visible.
+ *
+ * RelationGetBufferForTuple could lock two pages at once, but what it tries first may have become a store page, and who waits for a row page with a
+ * store page locked can wait for ever. So it finds one page, and only when that is known to hold rows the other is waited for.
  */
-static void
-forget_store_target(Relation rel)
+static Buffer
+lock_both_pages(OmenChange *change, Size length, Buffer *new_vmbuffer)
 {
-	BlockNumber target = RelationGetTargetBlock(rel);
-	Buffer		buffer;
+	Relation	rel = change->rel;
+	BlockNumber block = ItemPointerGetBlockNumber(&change->tid);
 
-	if (!BlockNumberIsValid(target))
-		return;
-	if (target < RelationGetNumberOfBlocks(rel))
+	for (;;)
 	{
-		OmenPageKind kind;
+		Buffer		new_buffer;
+		Page		new_page;
 
-		buffer = ReadBuffer(rel, target);
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		kind = omen_page_kind(rel, target, BufferGetPage(buffer));
-		UnlockReleaseBuffer(buffer);
-		if (kind != OMEN_PAGE_STORE)
-			return;
+		CHECK_FOR_INTERRUPTS();
+		/* the room that the fill factor keeps in each page is for updates, but insertions are what the search for a page knows */
+		omen_lock_page(rel, block, &change->buffer, &change->vmbuffer);
+		if (PageGetHeapFreeSpace(BufferGetPage(change->buffer)) >= MAXALIGN(length))
+			return change->buffer;
+		LockBuffer(change->buffer, BUFFER_LOCK_UNLOCK);
+
+		new_buffer = compat_get_buffer_for_tuple(rel, length, InvalidBuffer, 0, NULL, new_vmbuffer, NULL, 0);
+		new_page = BufferGetPage(new_buffer);
+		if (new_buffer == change->buffer)
+		{
+			UnlockReleaseBuffer(new_buffer);	/* it has room by now; one pin stays */
+			continue;
+		}
+		if (BufferGetBlockNumber(new_buffer) < block)
+			LockBuffer(change->buffer, BUFFER_LOCK_EXCLUSIVE);
+		else
+		{
+			/* row pages in the order of their blocks; meanwhile it may have been filled, or gone to the store */
+			LockBuffer(new_buffer, BUFFER_LOCK_UNLOCK);
+			LockBuffer(change->buffer, BUFFER_LOCK_EXCLUSIVE);
+			LockBuffer(new_buffer, BUFFER_LOCK_EXCLUSIVE);
+		}
+		if (PageGetHeapFreeSpace(new_page) >= MAXALIGN(length) &&
+			(BufferIsValid(change->vmbuffer) || !PageIsAllVisible(BufferGetPage(change->buffer))) &&
+			(visibilitymap_pin_ok(BufferGetBlockNumber(new_buffer), *new_vmbuffer) || !PageIsAllVisible(new_page)))
+			return new_buffer;
+		LockBuffer(change->buffer, BUFFER_LOCK_UNLOCK);
+		UnlockReleaseBuffer(new_buffer);
 	}
-	RelationSetTargetBlock(rel, InvalidBlockNumber);
 }
 
 /* The row is locked by us, its page pinned but not locked. Sets item->t_self. */
@@ -421,18 +445,8 @@ move_row(Update *update)
 	uint16		infomask;
 	uint16		infomask2;
 
-	/* the room that the fill factor keeps in each page is for updates, but insertions are what the search for a page knows */
-	omen_lock_page(rel, ItemPointerGetBlockNumber(&change->tid), &change->buffer, &change->vmbuffer);
-	if (PageGetHeapFreeSpace(BufferGetPage(change->buffer)) >= MAXALIGN(item->t_len))
-		new_buffer = change->buffer;
-	else
-	{
-		LockBuffer(change->buffer, BUFFER_LOCK_UNLOCK);
-		forget_store_target(rel);
-		new_buffer = compat_get_buffer_for_tuple(rel, item->t_len, change->buffer, 0, NULL,
-												 &new_vmbuffer, &change->vmbuffer, 0);
-	}
-	/* both pages are locked now; the row is what it was, as we hold its lock */
+	new_buffer = lock_both_pages(change, item->t_len, &new_vmbuffer);
+	/* the row is what it was, as we hold its lock */
 	if (!omen_head(rel, change->buffer, offnum, &change->head))
 		omen_corrupted(rel, BufferGetBlockNumber(change->buffer), offnum, "a locked row disappeared");
 	header = change->head.tuple.t_data;
