@@ -27,6 +27,7 @@ typedef struct Lock
 	LockWaitPolicy policy;
 	uint8		flags;
 	TM_FailureData *tmfd;
+	bool		conflict;		/* for ON CONFLICT, which asks the snapshot when it has the lock */
 	bool		queued;
 } Lock;
 
@@ -189,7 +190,7 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 				break;
 			}
 			/* nothing to wait for if it will be refused in any case */
-			if (IsolationUsesXactSnapshot() && lock->mode != LockTupleKeyShare &&
+			if (IsolationUsesXactSnapshot() && lock->mode != LockTupleKeyShare && !lock->conflict &&
 				omen_newer_settled(rel, *buffer, head, lock->snapshot))
 			{
 				result = fail(lock, TM_Updated, &lock->tid, xmin, InvalidCommandId);
@@ -211,7 +212,8 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 		}
 
 		/* transactions that must not see the newer version need no lock on it */
-		if (IsolationUsesXactSnapshot() && lock->mode != LockTupleKeyShare && newer_than_snapshot(lock, header))
+		if (IsolationUsesXactSnapshot() && lock->mode != LockTupleKeyShare && !lock->conflict &&
+			newer_than_snapshot(lock, header))
 		{
 			result = fail(lock, TM_Updated, &lock->tid, xmin, InvalidCommandId);
 			break;
@@ -340,6 +342,7 @@ omen_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot
 	lock.policy = wait_policy;
 	lock.flags = flags;
 	lock.tmfd = tmfd;
+	lock.conflict = flags == 0 && omen_memory_take_dirty(RelationGetRelid(rel), &lock.tid);
 	tmfd->traversed = false;
 
 	for (;;)
@@ -365,7 +368,7 @@ omen_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot
 		}
 
 		/* ON CONFLICT: a row of its own command is invisible, and whose it is it reads from the slot */
-		if (result == TM_SelfModified && flags == 0 && omen_memory_was_dirty(RelationGetRelid(rel), &lock.tid))
+		if (result == TM_SelfModified && lock.conflict)
 			result = TM_Invisible;
 		if (result == TM_Invisible)
 		{

@@ -25,3 +25,12 @@ omen_memory_was_dirty(Oid relid, ItemPointer tid)
 {
 	return last_dirty_owner == compat_my_lxid() && last_dirty_relid == relid && ItemPointerEquals(&last_dirty_tid, tid);
 }
+
+bool
+omen_memory_take_dirty(Oid relid, ItemPointer tid)
+{
+	if (!omen_memory_was_dirty(relid, tid))
+		return false;
+	last_dirty_owner = InvalidLocalTransactionId;
+	return true;
+}

@@ -155,10 +155,12 @@ omen_plain_tid(ItemPointer tid, ItemPointer plain)
 
 /*
  * INSERT ... ON CONFLICT locks the row it has just found with SnapshotDirty. Nothing else tells it from a trigger that locks a row in a
- * transaction of higher isolation, and they need different answers about rows their own command has changed.
+ * transaction of higher isolation, and they need different answers about rows their own command has changed, and
+ * about waiting for a row that the transaction must not change. Who locks takes the note: it is about one lock.
  */
 extern void omen_memory_note_dirty(Oid relid, ItemPointer tid);
 extern bool omen_memory_was_dirty(Oid relid, ItemPointer tid);
+extern bool omen_memory_take_dirty(Oid relid, ItemPointer tid);
 
 /* ---- omen_change.c: what updates and deletes do first ---- */
 
