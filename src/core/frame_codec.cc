@@ -46,26 +46,4 @@ Column::read(uint32_t first, uint32_t n, uint64_t *out, int stride) const
 	}
 }
 
-namespace detail
-{
-
-void
-put_residual(char *data, uint64_t bit, uint32_t width, uint64_t residual)
-{
-	char *at = data + (bit >> 6) * 8;
-	uint32_t shift = bit & 63;
-	uint64_t word;
-
-	std::memcpy(&word, at, 8);
-	word |= residual << shift;
-	std::memcpy(at, &word, 8);
-	if (shift + width > 64)
-	{
-		std::memcpy(&word, at + 8, 8);
-		word |= residual >> (64 - shift);
-		std::memcpy(at + 8, &word, 8);
-	}
-}
-
-} // namespace detail
 } // namespace alex

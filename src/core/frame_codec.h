@@ -23,6 +23,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 /* residuals are written as words and read as unaligned words that begin at a byte */
 static_assert(std::endian::native == std::endian::little, "alex nodes are little-endian: this machine is not supported");
@@ -187,6 +188,50 @@ struct FrameFit
 	uint32_t width = 0;
 };
 
+/** Least and greatest residual so far, relative to a line through the first value. */
+struct Bounds
+{
+	int64_t low = 0;
+	int64_t high = 0;
+};
+
+/** Widens the bounds to values[j] - origin - line.at(from + j) for j < n. */
+void residual_bounds(const uint64_t *values, uint32_t n, uint64_t origin, const Line &line, uint32_t from, Bounds &bounds);
+
+/** Makes residual_bounds() do without the instructions only some machines have. For tests. */
+extern bool portable_fit;
+
+constexpr uint32_t kPiece = 1024; // values made contiguous at once: 8 kB of stack
+
+/** Values that lie one after the other in memory. */
+struct PlainValues
+{
+	const uint64_t *values;
+
+	uint64_t operator()(uint32_t i) const { return values[i]; }
+};
+
+/** Calls work(pointer, from) for consecutive pieces of values first .. first + n - 1, "from" being relative to first. */
+template <typename Values, typename Work>
+void
+in_pieces(const Values &values, uint32_t first, uint32_t n, const Work &work)
+{
+	if constexpr (std::is_same_v<Values, PlainValues>)
+		work(values.values + first, 0, n);
+	else
+	{
+		uint64_t piece[kPiece];
+
+		for (uint32_t from = 0; from < n; from += kPiece)
+		{
+			uint32_t m = std::min(kPiece, n - from);
+
+			values.copy(first + from, m, piece);
+			work(piece, from, m);
+		}
+	}
+}
+
 /** Base and width that values first .. first + n - 1 need around a line. */
 template <typename Values>
 FrameFit
@@ -197,37 +242,15 @@ fit_line(const Values &values, uint32_t first, uint32_t n, const Line &line)
 	 * right whatever the span, and smallest whenever the span is below 2^63.
 	 */
 	uint64_t origin = values(first);
-	int64_t low = 0;
-	int64_t high = 0;
-	uint64_t product = 0;
-	bool left = line.exponent >= Line::kExponentBias;
-	int shift = left ? line.exponent - Line::kExponentBias : Line::kExponentBias - line.exponent;
+	Bounds bounds;
 
-	if (line.mantissa == 0)
-	{
-		for (uint32_t j = 1; j < n; j++)
-		{
-			int64_t d = static_cast<int64_t>(values(first + j) - origin);
+	in_pieces(values, first, n, [&](const uint64_t *piece, uint32_t from, uint32_t m) {
+		residual_bounds(piece, m, origin, line, from, bounds);
+	});
 
-			low = std::min(low, d);
-			high = std::max(high, d);
-		}
-	}
-	else
-	{
-		for (uint32_t j = 1; j < n; j++)
-		{
-			product += line.mantissa;
-			uint64_t rise = left ? product << shift : product >> shift;
-			int64_t d = static_cast<int64_t>(values(first + j) - origin - (line.negative ? 0 - rise : rise));
+	uint64_t span = static_cast<uint64_t>(bounds.high) - static_cast<uint64_t>(bounds.low);
 
-			low = std::min(low, d);
-			high = std::max(high, d);
-		}
-	}
-	uint64_t span = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
-
-	return FrameFit{line, origin + static_cast<uint64_t>(low), static_cast<uint32_t>(64 - std::countl_zero(span))};
+	return FrameFit{line, origin + static_cast<uint64_t>(bounds.low), static_cast<uint32_t>(64 - std::countl_zero(span))};
 }
 
 /** The narrowest of three lines: flat, through the ends, and through the means of the first and last third. */
@@ -235,7 +258,18 @@ template <typename Values>
 FrameFit
 fit_frame(const Values &values, uint32_t first, uint32_t n)
 {
-	FrameFit best = fit_line(values, first, n, Line{});
+	/* made contiguous once for all passes, where that is one piece */
+	if constexpr (!std::is_same_v<Values, PlainValues>)
+		if (n <= kPiece)
+		{
+			uint64_t piece[kPiece];
+
+			values.copy(first, n, piece);
+			return fit_frame(PlainValues{piece}, 0, n);
+		}
+
+	const FrameFit flat = fit_line(values, first, n, Line{});
+	FrameFit best = flat;
 
 	if (best.width == 0 || n < 3)
 	{
@@ -270,30 +304,65 @@ fit_frame(const Values &values, uint32_t first, uint32_t n)
 	 * of squares that least squares needs. The means are taken relative to the origin, as signed numbers.
 	 */
 	uint32_t third = n / 3;
-	__int128 rise = 0;
+	double mean_rise;
 
-	for (uint32_t j = 0; j < third; j++)
-		rise += static_cast<__int128>(static_cast<int64_t>(values(first + n - third + j) - origin)) -
-				static_cast<int64_t>(values(first + j) - origin);
+	if (flat.width < 48) /* a third of 2^16 differences below 2^48 stay below 2^63 */
+	{
+		int64_t rise = 0;
 
-	double mean_rise = static_cast<double>(rise) / third;
+		for (uint32_t j = 0; j < third; j++)
+			rise += static_cast<int64_t>(values(first + n - third + j) - values(first + j));
+		mean_rise = static_cast<double>(rise) / third;
+	}
+	else
+	{
+		__int128 rise = 0;
 
+		for (uint32_t j = 0; j < third; j++)
+			rise += static_cast<__int128>(static_cast<int64_t>(values(first + n - third + j) - origin)) -
+					static_cast<int64_t>(values(first + j) - origin);
+		mean_rise = static_cast<double>(rise) / third;
+	}
 	if (std::fabs(mean_rise) < 9e18)
 		consider(static_cast<uint64_t>(static_cast<int64_t>(mean_rise)), n - third);
 	return best;
 }
-
-void put_residual(char *data, uint64_t bit, uint32_t width, uint64_t residual);
 
 /** Packs the residuals of values from .. to - 1 of a frame whose value 0 is values(origin). The data start zeroed. */
 template <typename Values>
 void
 put_residuals(const Values &values, uint32_t origin, uint32_t from, uint32_t to, const FrameFit &fit, char *data)
 {
-	if (fit.width > 0)
-		for (uint32_t j = from; j < to; j++)
-			put_residual(data, static_cast<uint64_t>(j) * fit.width, fit.width,
-						 values(origin + j) - fit.base - fit.line.at(j));
+	if (fit.width == 0 || from >= to)
+		return;
+
+	const uint64_t bit = static_cast<uint64_t>(from) * fit.width;
+	char *at = data + (bit >> 6) * 8;
+	uint32_t filled = bit & 63;
+	uint64_t word = 0;
+
+	/* whole words are written one after the other; the first may have bits already */
+	if (filled > 0)
+		std::memcpy(&word, at, 8);
+	in_pieces(values, origin + from, to - from, [&](const uint64_t *piece, uint32_t start, uint32_t m) {
+		for (uint32_t j = 0; j < m; j++)
+		{
+			uint64_t residual = piece[j] - fit.base - fit.line.at(from + start + j);
+
+			word |= residual << filled;
+			filled += fit.width;
+			if (filled >= 64)
+			{
+				std::memcpy(at, &word, 8);
+				at += 8;
+				filled -= 64;
+				/* what did not fit: all of it was shifted out if filled is 0 */
+				word = filled > 0 ? residual >> (fit.width - filled) : 0;
+			}
+		}
+	});
+	if (filled > 0)
+		std::memcpy(at, &word, 8);
 }
 
 } // namespace detail

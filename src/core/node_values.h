@@ -28,6 +28,19 @@ class RecordValues
 		return radix_ > 0 ? encode_tie(word, radix_) : word;
 	}
 
+	/** Values first .. first + n - 1 to out. */
+	void copy(uint32_t first, uint32_t n, uint64_t *out) const
+	{
+		const uint64_t *word = first_ + static_cast<size_t>(first) * stride_;
+
+		if (radix_ > 0)
+			for (uint32_t i = 0; i < n; i++, word += stride_)
+				out[i] = encode_tie(*word, radix_);
+		else
+			for (uint32_t i = 0; i < n; i++, word += stride_)
+				out[i] = *word;
+	}
+
   private:
 	const uint64_t *first_ = nullptr;
 	int stride_ = 0;

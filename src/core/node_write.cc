@@ -67,6 +67,12 @@ template <typename Added> struct Continued
 	const Added &added;
 
 	uint64_t operator()(uint32_t i) const { return i < c.in_last ? column.value(c.last, i) : added(i - c.in_last); }
+
+	void copy(uint32_t first, uint32_t n, uint64_t *out) const
+	{
+		for (uint32_t i = 0; i < n; i++)
+			out[i] = (*this)(first + i);
+	}
 };
 
 Continuation
