@@ -11,8 +11,8 @@ CREATE VIEW bench.run_or_sum AS
 	GROUP BY data_set, work, system;
 
 CREATE VIEW bench.sample AS
-	SELECT data_set, CASE work WHEN 'build' THEN 'build_s' ELSE work || '_us' END AS measure, system, round,
-		CASE work WHEN 'build' THEN us / 1e6 ELSE us / units END AS value
+	SELECT data_set, CASE WHEN work LIKE 'build%' THEN work || '_s' ELSE work || '_us' END AS measure, system, round,
+		CASE WHEN work LIKE 'build%' THEN us / 1e6 ELSE us / units END AS value
 	FROM bench.run_or_sum
 	UNION ALL
 	SELECT data_set, work || '_wal', system, round, wal / units FROM bench.run_or_sum WHERE work LIKE 'insert%'
@@ -25,12 +25,14 @@ CREATE VIEW bench.sample AS
 	WHERE bare.system = 'bare' AND indexed.system <> 'bare'
 	UNION ALL
 	SELECT data_set, stage || figure.name, system, 1, figure.value
-	FROM bench.size, LATERAL (VALUES ('_bytes', bytes::float8), ('_bytes_per_key', bytes / keys::float8)) figure (name, value);
+	FROM bench.size, LATERAL (VALUES ('_bytes', bytes::float8), ('_bytes_per_key', bytes / keys::float8)) figure (name, value)
+	UNION ALL
+	SELECT data_set, measure, system, round, value FROM bench.figure;
 
 CREATE VIEW bench.ratio AS
-	SELECT data_set, measure, 'btree/alex' AS system, round, btree.value / alex.value AS value
-	FROM bench.sample btree JOIN bench.sample alex USING (data_set, measure, round)
-	WHERE btree.system = 'btree' AND alex.system = 'alex' AND btree.value > 0 AND alex.value > 0;
+	SELECT data_set, measure, theirs.system || '/' || ours.system AS system, round, theirs.value / ours.value AS value
+	FROM bench.sample theirs JOIN bench.sample ours USING (data_set, measure, round)
+	WHERE theirs.system IN ('btree', 'sqlite') AND ours.system IN ('alex', 'alex_omen') AND theirs.value > 0 AND ours.value > 0;
 
 -- The figure of all rounds, and the range of single ones.
 CREATE VIEW bench.summary AS
@@ -50,8 +52,9 @@ CREATE FUNCTION bench.cell(set_name text, what text, of_system text) RETURNS tex
 BEGIN ATOMIC
 	SELECT coalesce((SELECT bench.digits(value) || CASE
 			WHEN rounds < 2 THEN ''
-			WHEN system = 'btree/alex' THEN format(' (%s-%s)', bench.digits(least), bench.digits(greatest))
+			WHEN system LIKE '%/%' THEN format(' (%s-%s)', bench.digits(least), bench.digits(greatest))
 			WHEN is_sum THEN ''
+			WHEN value = 0 THEN ''
 			ELSE format(' ±%s%%', round((greatest - least) / value * 50)) END
 		FROM bench.summary WHERE (data_set, measure, system) = (set_name, what, of_system)), '-');
 END;

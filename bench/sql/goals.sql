@@ -1,0 +1,199 @@
+-- goals.sql - the goals, what bench/goals measures beyond measure.sql, and its report. psql variable: cores.
+
+-- ---- the goals ----
+
+-- A line of the final table. What is compared with the goal is the ratio or value "system" of a measure (report.sql); it is
+-- reached when it is at least, or with "most" at most, what is wanted. Lines without a goal are shown as details only.
+CREATE TABLE bench.aim
+(
+	place serial PRIMARY KEY,
+	goal text NOT NULL,
+	work text NOT NULL,
+	data_set text NOT NULL,
+	measure text NOT NULL,
+	system text NOT NULL DEFAULT 'btree/alex',
+	wanted float8,
+	most bool NOT NULL DEFAULT false
+);
+
+INSERT INTO bench.aim (goal, work, data_set, measure, system, wanted, most) VALUES
+	('P1', 'random probes, index-only: nbtree', 'random', 'probe_us', 'btree/alex', 6, false),
+	('P1', 'the same: SQLite', 'random', 'probe_us', 'sqlite/alex', 1.8, false),
+	('P2', 'random probes with the row', 'random', 'fetch_us', 'btree/alex', 3, false),
+	('P2', 'the same, alex on omen', 'random', 'fetch_us', 'btree/alex_omen', 3.5, false),
+	('P2', 'the same: SQLite', 'random', 'fetch_us', 'sqlite/alex', NULL, false),
+	('P3', format('pgbench -S -M prepared, %s clients', :cores), 'accounts', 'select_c1_us', 'btree/alex', 1, false),
+	('P3', format('pgbench -S -M prepared, %s clients', 2 * :cores), 'accounts', 'select_c2_us', 'btree/alex', 1, false),
+	('P4', 'ranges of 100, index-only, forward', 'random', 'range_100_forward_us', 'btree/alex', 2, false),
+	('P4', 'ranges of 100, index-only, backward', 'random', 'range_100_backward_us', 'btree/alex', 2, false),
+	('P4', 'ranges of 10,000, index-only, forward', 'random', 'range_10000_forward_us', 'btree/alex', 2, false),
+	('P4', 'ranges of 10,000, index-only, backward', 'random', 'range_10000_backward_us', 'btree/alex', 2, false),
+	('P4', 'ranges of 100 with the rows, forward', 'random', 'range_fetch_100_forward_us', 'btree/alex', 1.3, false),
+	('P4', 'ranges of 100 with the rows, backward', 'random', 'range_fetch_100_backward_us', 'btree/alex', 1.3, false),
+	('P4', 'ranges of 10,000 with the rows, forward', 'random', 'range_fetch_10000_forward_us', 'btree/alex', 1.3, false),
+	('P4', 'ranges of 10,000 with the rows, backward', 'random', 'range_fetch_10000_backward_us', 'btree/alex', 1.3, false),
+	('P5', 'CREATE INDEX, serial', 'random', 'build_s', 'btree/alex', 4, false),
+	('P5', 'CREATE INDEX, default parallel workers', 'random', 'build_parallel_s', 'btree/alex', 2.5, false),
+	('P6', 'INSERT SELECT, random keys: time', 'random', 'insert_select_index_us', 'btree/alex', 2, false),
+	('P6', 'INSERT SELECT, random keys: WAL', 'random', 'insert_select_index_wal', 'btree/alex', 1, false),
+	('P6', 'COPY, random keys: time', 'random', 'insert_copy_index_us', 'btree/alex', 2, false),
+	('P6', 'COPY, random keys: WAL', 'random', 'insert_copy_index_wal', 'btree/alex', 1, false),
+	('P6', 'single-row INSERTs, random keys: time', 'random', 'insert_single_index_us', 'btree/alex', 2, false),
+	('P6', 'single-row INSERTs, random keys: WAL', 'random', 'insert_single_index_wal', 'btree/alex', 1, false),
+	('P6', 'INSERT SELECT, in sequence: time', 'bigserial', 'insert_select_index_us', 'btree/alex', 1.25, false),
+	('P6', 'INSERT SELECT, in sequence: WAL', 'bigserial', 'insert_select_index_wal', 'btree/alex', 1, false),
+	('P6', 'COPY, in sequence: time', 'bigserial', 'insert_copy_index_us', 'btree/alex', 1.25, false),
+	('P6', 'COPY, in sequence: WAL', 'bigserial', 'insert_copy_index_wal', 'btree/alex', 1, false),
+	('P6', 'single-row INSERTs, in sequence: time', 'bigserial', 'insert_single_index_us', 'btree/alex', 1.25, false),
+	('P6', 'single-row INSERTs, in sequence: WAL', 'bigserial', 'insert_single_index_wal', 'btree/alex', 1, false),
+	('P7', 'size: bigserial, rows of fixed width', 'bigserial', 'built_bytes', 'btree/alex', 100, false),
+	('P7', 'size: bigserial, rows of varying width', 'bigserial_varying', 'built_bytes', 'btree/alex', 30, false),
+	('P7', 'size: timestamps with jitter', 'timestamp', 'built_bytes', 'btree/alex', 12, false),
+	('P7', 'size: random int8', 'random', 'built_bytes', 'btree/alex', 2.45, false),
+	('P7', 'size: 1000 distinct values', 'distinct1000', 'built_bytes', 'btree/alex', 2.5, false),
+	('P7', 'size: lognormal', 'lognormal', 'built_bytes', 'btree/alex', NULL, false),
+	('P7', 'size: zipf', 'zipf', 'built_bytes', 'btree/alex', NULL, false),
+	('P7', 'size: clustered', 'clustered', 'built_bytes', 'btree/alex', NULL, false),
+	('P7', 'size: piecewise', 'piecewise', 'built_bytes', 'btree/alex', NULL, false),
+	('P7', 'size: uuid4', 'uuid4', 'built_bytes', 'btree/alex', NULL, false),
+	('P7', 'size: uuid7', 'uuid7', 'built_bytes', 'btree/alex', NULL, false),
+	('P8', 'after random inserts: size', 'random', 'after_bytes', 'btree/alex', 2, false),
+	('P8', 'after random inserts: probes', 'random', 'probe_after_us', 'btree/alex', 4, false),
+	('P9', 'index larger than shared buffers: blocks of it read per random probe', 'random', 'reads_a_probe', 'alex', 1, true),
+	('P9', 'the same: time', 'random', 'probe_cold_us', 'btree/alex', NULL, false),
+	('P10', 'memory of a backend after random probes: alex''s contexts, MB', 'random', 'contexts_mb', 'alex', 8, true),
+	('P10', 'all contexts, what it takes more than with nbtree, MB', 'random', 'more_memory_mb', 'alex', 8, true);
+
+-- YCSB's mixes, with the number of clients.
+INSERT INTO bench.aim (goal, work, data_set, measure, wanted)
+	SELECT 'P11', format('YCSB %s, %s, %s client%s', mix, what, clients, CASE clients WHEN 1 THEN '' ELSE 's' END), 'ycsb',
+		format('%s_c%s_us', mix, clients), 1
+	FROM (VALUES ('A', 'reads and updates'), ('B', 'reads, 5 % updates'), ('C', 'reads'), ('D', 'latest rows, 5 % inserts'),
+			('E', 'short ranges, 5 % inserts'), ('F', 'reads and read-modify-writes')) m (mix, what),
+		unnest('{1,4}'::int[]) clients
+	ORDER BY clients, mix;
+
+-- ---- what measure.sql does not measure ----
+
+-- Probes, counting the blocks of the index that had to be read.
+CREATE PROCEDURE bench.reads(rounds int, keys text)
+LANGUAGE plpgsql AS $$
+DECLARE
+	system text;
+	index_oid oid;
+	probes int8;
+	before int8;
+	query text := format('SELECT count(*) FROM %s p JOIN %%1$s.t ON t.k = p.k', keys);
+BEGIN
+	EXECUTE format('SELECT count(*) FROM %s', keys) INTO probes;
+	FOR round IN 1 .. rounds LOOP
+		FOREACH system IN ARRAY '{btree,alex}'::text[] LOOP
+			index_oid := format('%1$s.t_%1$s', system)::regclass;
+			IF round = 1 THEN
+				CALL bench.check_plan(format(query, system), format('Nested Loop.*Index Only Scan using t_%s', system));
+			END IF;
+			-- What pg_statio_user_indexes will have as idx_blks_read, but up to date.
+			before := pg_stat_get_xact_blocks_fetched(index_oid) - pg_stat_get_xact_blocks_hit(index_oid);
+			PERFORM bench.timed('random', 'probe_cold', system, round, probes, format(query, system));
+			INSERT INTO bench.figure VALUES ('random', 'reads_a_probe', system, round,
+				(pg_stat_get_xact_blocks_fetched(index_oid) - pg_stat_get_xact_blocks_hit(index_oid) - before) / probes::float8);
+			COMMIT;
+		END LOOP;
+	END LOOP;
+END
+$$;
+
+-- The memory of this backend while a nested loop over all of "keys" stands before its last row: in contexts of alex,
+-- and in all.
+CREATE FUNCTION bench.memory(of_system text, keys text, OUT ours int8, OUT everything int8) LANGUAGE plpgsql AS $$
+DECLARE
+	probes int8;
+	answer record;
+	loop_over refcursor;
+BEGIN
+	EXECUTE format('SELECT count(*) FROM %s', keys) INTO probes;
+	CALL bench.check_plan(format('SELECT t.k FROM %s p JOIN %s.t ON t.k = p.k', keys, of_system),
+		format('Nested Loop.*Index Only Scan using t_%s', of_system));
+	PERFORM set_config('cursor_tuple_fraction', '1', true);
+	OPEN loop_over FOR EXECUTE format('SELECT t.k FROM %s p JOIN %s.t ON t.k = p.k', keys, of_system);
+	MOVE FORWARD probes - 2 IN loop_over;
+	FETCH loop_over INTO answer;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'the nested loop ended early';
+	END IF;
+	SELECT coalesce(sum(total_bytes) FILTER (WHERE name LIKE 'alex%'), 0), sum(total_bytes) INTO ours, everything
+	FROM pg_backend_memory_contexts;
+	CLOSE loop_over;
+END
+$$;
+
+-- Spreads 1, 2, 3 ... over all of int8, each to a place of its own. The scripts of pgbench do the same.
+CREATE FUNCTION bench.scatter(i int8) RETURNS int8 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql AS $$
+	SELECT c # (c << 17) FROM (SELECT b # (b >> 7) AS c FROM (SELECT a # (a << 13) AS b FROM (SELECT $1 * 8589934609 AS a) x) y) z
+$$;
+
+-- Looks, twenty times a second, what the backends of pgbench wait for.
+CREATE TABLE bench.wait (data_set text, work text, system text, round int, active int8, waiting int8, events text);
+CREATE PROCEDURE bench.sample_waits(data_set text, work text, system text, round int, seconds float8)
+LANGUAGE plpgsql AS $$
+DECLARE
+	until timestamptz := clock_timestamp() + make_interval(secs => seconds);
+BEGIN
+	WHILE clock_timestamp() < until LOOP
+		PERFORM pg_sleep(0.05);
+		INSERT INTO bench.wait
+			SELECT data_set, work, system, round, count(*), count(*) FILTER (WHERE wait_event_type IN ('Lock', 'LWLock', 'BufferPin')),
+				string_agg(wait_event_type || ':' || wait_event, ' ') FILTER (WHERE wait_event_type IN ('Lock', 'LWLock', 'BufferPin'))
+			FROM pg_stat_activity WHERE application_name = 'pgbench' AND state = 'active';
+		COMMIT;
+	END LOOP;
+END
+$$;
+
+-- ---- the report ----
+
+CREATE VIEW bench.outcome AS
+	SELECT a.*, s.value, s.least, s.greatest, CASE
+		WHEN value IS NULL OR wanted IS NULL THEN NULL
+		WHEN most AND value <= wanted THEN CASE WHEN greatest <= wanted THEN 'yes' ELSE 'yes, but not in every round' END
+		WHEN most THEN CASE WHEN least > wanted THEN 'no' ELSE 'no, but in some rounds' END
+		WHEN value >= wanted THEN CASE WHEN least >= wanted THEN 'yes' ELSE 'yes, but not in every round' END
+		ELSE CASE WHEN greatest < wanted THEN 'no' ELSE 'no, but in some rounds' END END AS reached
+	FROM bench.aim a LEFT JOIN bench.summary s USING (data_set, measure, system);
+
+CREATE FUNCTION bench.goals_report() RETURNS SETOF text LANGUAGE sql STABLE AS $$
+	SELECT E'\n## The goals\n\n| goal | work | goal value | measured (min-max) | reached? |\n|---|---|--:|--:|---|'
+	UNION ALL
+	(SELECT format('| %s | %s | %s %s | **%s** (%s-%s) | %s |', goal, work, CASE WHEN most THEN '<=' ELSE '>=' END, wanted,
+		bench.digits(value), bench.digits(least), bench.digits(greatest), reached)
+	FROM bench.outcome WHERE wanted IS NOT NULL AND value IS NOT NULL ORDER BY place)
+	UNION ALL
+	SELECT E'\nNot measured: ' || string_agg(DISTINCT goal, ', ') FROM bench.outcome WHERE wanted IS NOT NULL AND value IS NULL
+	HAVING count(*) > 0
+	UNION ALL
+	SELECT E'\n## In detail\n\n| goal | work | measure | nbtree | alex | alex on omen | SQLite | ratio |\n|---|---|---|--:|--:|--:|--:|--:|'
+	UNION ALL
+	(SELECT format('| %s | %s | %s | %s |', goal, work, measure, concat_ws(' | ', bench.cell(data_set, measure, 'btree'),
+			bench.cell(data_set, measure, 'alex'), bench.cell(data_set, measure, 'alex_omen'), bench.cell(data_set, measure, 'sqlite'),
+			CASE WHEN system LIKE '%/%' THEN system || ' **' || bench.cell(data_set, measure, system) || '**' ELSE '-' END))
+	FROM bench.outcome WHERE value IS NOT NULL ORDER BY place)
+	UNION ALL
+	SELECT E'\n## What clients waited for\n\nOf the moments looked at, those in which an active backend waited for a lock, a buffer or an LWLock.\n\n' ||
+		E'| work | system | active | waiting | most often |\n|---|---|--:|--:|---|'
+	WHERE EXISTS (SELECT FROM bench.wait)
+	UNION ALL
+	(SELECT format('| %s | %s | %s | %s %% | %s |', work, system, sum(active), round(100 * sum(waiting) / greatest(sum(active), 1), 1),
+		coalesce((SELECT string_agg(format('%s %s', event, times), ', ' ORDER BY times DESC) FROM
+			(SELECT event, count(*) AS times FROM bench.wait e, regexp_split_to_table(e.events, ' ') event
+			WHERE e.work = w.work AND e.system = w.system GROUP BY event ORDER BY 2 DESC LIMIT 3) o), '-'))
+	FROM bench.wait w GROUP BY work, system ORDER BY work, system)
+$$;
+
+-- For the plot: label, the figure and its range as shares of the goal; better is further right.
+CREATE VIEW bench.plotted AS
+	SELECT row_number() OVER (ORDER BY place DESC) AS y, goal || ' ' || work AS label,
+		CASE WHEN most THEN wanted / greatest(value, 1e-3) ELSE value / wanted END AS share,
+		CASE WHEN most THEN wanted / greatest(greatest, 1e-3) ELSE least / wanted END AS least,
+		CASE WHEN most THEN wanted / greatest(least, 1e-3) ELSE greatest / wanted END AS greatest,
+		format('%s%s', bench.digits(value), CASE WHEN system LIKE '%/%' THEN 'x' ELSE '' END) AS text
+	FROM bench.outcome WHERE wanted IS NOT NULL AND value IS NOT NULL;
