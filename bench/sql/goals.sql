@@ -22,8 +22,9 @@ INSERT INTO bench.aim (goal, work, data_set, measure, system, wanted, most) VALU
 	('P2', 'random probes with the row', 'random', 'fetch_us', 'btree/alex', 3, false),
 	('P2', 'the same, alex on omen', 'random', 'fetch_us', 'btree/alex_omen', 3.5, false),
 	('P2', 'the same: SQLite', 'random', 'fetch_us', 'sqlite/alex', NULL, false),
-	('P3', format('pgbench -S -M prepared, %s clients', :cores), 'accounts', 'select_c1_us', 'btree/alex', 1, false),
-	('P3', format('pgbench -S -M prepared, %s clients', 2 * :cores), 'accounts', 'select_c2_us', 'btree/alex', 1, false),
+	('P3', 'pgbench -S -M prepared, 1 client', 'accounts', 'select_1_us', 'btree/alex', 1, false),
+	('P3', format('pgbench -S -M prepared, %s clients', :cores), 'accounts', 'select_cores_us', 'btree/alex', 1, false),
+	('P3', format('pgbench -S -M prepared, %s clients', 2 * :cores), 'accounts', 'select_2cores_us', 'btree/alex', 1, false),
 	('P4', 'ranges of 100, index-only, forward', 'random', 'range_100_forward_us', 'btree/alex', 2, false),
 	('P4', 'ranges of 100, index-only, backward', 'random', 'range_100_backward_us', 'btree/alex', 2, false),
 	('P4', 'ranges of 10,000, index-only, forward', 'random', 'range_10000_forward_us', 'btree/alex', 2, false),
@@ -59,10 +60,10 @@ INSERT INTO bench.aim (goal, work, data_set, measure, system, wanted, most) VALU
 	('P7', 'size: uuid7', 'uuid7', 'built_bytes', 'btree/alex', NULL, false),
 	('P8', 'after random inserts: size', 'random', 'after_bytes', 'btree/alex', 2, false),
 	('P8', 'after random inserts: probes', 'random', 'probe_after_us', 'btree/alex', 4, false),
-	('P9', 'index larger than shared buffers: blocks of it read per random probe', 'random', 'reads_a_probe', 'alex', 1, true),
+	('P9', 'blocks read per probe of an index larger than shared buffers', 'random', 'reads_a_probe', 'alex', 1, true),
 	('P9', 'the same: time', 'random', 'probe_cold_us', 'btree/alex', NULL, false),
-	('P10', 'memory of a backend after random probes: alex''s contexts, MB', 'random', 'contexts_mb', 'alex', 8, true),
-	('P10', 'all contexts, what it takes more than with nbtree, MB', 'random', 'more_memory_mb', 'alex', 8, true);
+	('P10', 'backend memory after probes: alex''s contexts, MB', 'random', 'contexts_mb', 'alex', 8, true),
+	('P10', 'the same: all contexts, more than with nbtree, MB', 'random', 'more_memory_mb', 'alex', 8, true);
 
 -- YCSB's mixes, with the number of clients.
 INSERT INTO bench.aim (goal, work, data_set, measure, wanted)
