@@ -313,3 +313,22 @@ RESET maintenance_work_mem;
 SELECT alex_check('spill_disk', true);
 SELECT pg_relation_size('spill_disk') = pg_relation_size('spill_memory') AS same_size;
 DROP TABLE spill;
+
+-- Input in order needs no sorting and may fill the memory for it: until a row is out of order, soon or late, or never.
+CREATE FUNCTION t_build(last_in_order int) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	found text;
+BEGIN
+	CREATE TABLE ordered AS
+		SELECT CASE WHEN i <= last_in_order THEN i ELSE hashint4(i) % last_in_order END AS k FROM generate_series(1, 200000) i;
+	SET LOCAL maintenance_work_mem = '2MB';
+	EXECUTE format('CREATE INDEX ordered_k ON ordered USING %s (k)', t_am());
+	PERFORM alex_check('ordered_k', true);
+	SET LOCAL enable_seqscan = off;
+	SELECT format('%s rows, %s', count(*), CASE WHEN bool_and(k >= before) THEN 'in order' ELSE 'out of order' END) INTO found
+		FROM (SELECT k, lag(k, 1, k) OVER () AS before FROM (SELECT k FROM ordered ORDER BY k OFFSET 0) s) r;
+	DROP TABLE ordered;
+	RETURN found;
+END $$;
+SELECT i, t_build(i) FROM unnest('{1,40000,70000,100000,140000,199999,200000}'::int[]) i;
+DROP FUNCTION t_build(int);

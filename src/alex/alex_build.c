@@ -20,6 +20,7 @@
 #include "storage/bufpage.h"
 #include "utils/memutils.h"
 
+#include "access/tableam.h"
 #include "alex_sort.h"
 
 #define MAX_LEVELS 16
@@ -32,7 +33,7 @@
 /* One level of the tree under construction. */
 typedef struct BuildLevel
 {
-	uint64	   *pending;		/* records not in a node yet */
+	uint64	   *pending;		/* records not in a node yet; those of the leaves are in the sort */
 	uint32		npending;
 	uint32		capacity;
 	uint32		guess;			/* records the last node took */
@@ -52,10 +53,11 @@ typedef struct BuildState
 	double		heap_tuples;
 
 	/*
-	 * The sort's records are leaf records whose tie is doubled, plus 1 for rows that are dead but still visible to
-	 * someone: they are indexed but do not count for uniqueness. The order is the same.
+	 * The sort's records are leaf records. In those of a unique index the tie is doubled, plus 1 for rows that are dead
+	 * but still visible to someone: they are indexed but do not count for uniqueness. The order is the same.
 	 */
 	AlexSort   *sort;
+	uint64	   *columns;		/* of the node planned last */
 	uint32		room;			/* bytes to fill of a node */
 	BlockNumber next_block;
 	int			nlevels;
@@ -92,7 +94,7 @@ build_callback(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool 
 	uint64		record[ALEX_MAX_WORDS + 1];
 	uint64		tie = alex_key_image(&build->index.key, values[0], isnull[0], record) | alex_tid_bits(tid);
 
-	record[words] = tie << 1 | (alive ? 0 : 1);
+	record[words] = build->unique ? tie << 1 | (alive ? 0 : 1) : tie;
 	alex_sort_put(build->sort, record);
 }
 
@@ -125,48 +127,48 @@ extend(BuildState *build)
 
 static void add_to_level(BuildState *build, int level, const uint64 *record);
 
-/* Makes a node of the first n pending records; "next" is the record behind them, NULL at the end of the level. */
+/*
+ * Makes a node of the planned records, which are the first of "records"; "more" says whether others follow them there.
+ */
 static void
-finish_node(BuildState *build, int l, uint32 n, const uint64 *next)
+finish_node(BuildState *build, int l, const uint64 *records, const AlexPlan *plan, bool more)
 {
 	BuildLevel *level = &build->levels[l];
 	int			words = build->index.words;
-	int			stride = alex_stride(words, l);
+	const uint64 *last = records + (Size) (plan->n - 1) * alex_stride(words, l);
+	const uint64 *next = last + alex_stride(words, l);
 	uint64		high[ALEX_MAX_WORDS + 1];
-	char	   *image = palloc(BLCKSZ);
 	BlockNumber block = extend(build);
 	BlockNumber left = InvalidBlockNumber;
 	uint64		downlink[ALEX_MAX_RECORD_WORDS];
 
 	CHECK_FOR_INTERRUPTS();
-	if (next)
+	if (more)
 	{
 		if (l > 0)
 			memcpy(high, next, (words + 1) * sizeof(uint64));
 		else
-			alex_make_separator(level->pending + (Size) (n - 1) * stride, next, words, high);
+			alex_make_separator(last, next, words, high);
 	}
 	if (level->image)
 	{
 		alex_header(level->image)->right = block;
 		write_image(build, level->block, level->image);
-		pfree(level->image);
 		left = level->block;
 	}
+	else
+		level->image = palloc(BLCKSZ);
 	/* the right link of a node with a right sibling is set when that gets its block */
-	alex_node_init(image, BLCKSZ, words, l, level->low, next ? high : NULL, left, InvalidBlockNumber);
-	if (!alex_node_store(image, level->pending, n, 0))
+	alex_node_init(level->image, BLCKSZ, words, l, level->low, more ? high : NULL, left, InvalidBlockNumber);
+	if (!alex_node_store_planned(level->image, plan, build->columns))
 		elog(ERROR, "alex node does not fit its page");
-	level->image = image;
 	level->block = block;
 
 	memcpy(downlink, level->low, (words + 1) * sizeof(uint64));
 	downlink[words + 1] = block;
-	if (next)
+	if (more)
 		memcpy(level->low, high, (words + 1) * sizeof(uint64));
-	level->npending -= n;
-	memmove(level->pending, level->pending + (Size) n * stride, (Size) level->npending * stride * sizeof(uint64));
-	level->guess = n;
+	level->guess = plan->n;
 	if (l + 1 >= MAX_LEVELS)
 		elog(ERROR, "alex index is too high");
 	add_to_level(build, l + 1, downlink);
@@ -184,12 +186,16 @@ flush_level(BuildState *build, int l, bool last)
 
 	while (level->npending > 0)
 	{
-		uint32		n = alex_fit(level->pending, level->npending, build->index.words, l, build->room, false,
-								 level->guess);
+		AlexPlan	plan;
 
-		if (n == level->npending && !last)
+		alex_plan_node(level->pending, level->npending, build->index.words, l, build->room, level->guess,
+					   build->columns, &plan);
+		if (plan.n == level->npending && !last)
 			return;				/* more may fit */
-		finish_node(build, l, n, n < level->npending ? level->pending + (Size) n * stride : NULL);
+		finish_node(build, l, level->pending, &plan, plan.n < level->npending);
+		level->npending -= plan.n;
+		memmove(level->pending, level->pending + (Size) plan.n * stride,
+				(Size) level->npending * stride * sizeof(uint64));
 		if (!last && level->npending < level->guess + level->guess / 2)
 			return;
 	}
@@ -247,24 +253,26 @@ finish_levels(BuildState *build)
 	{
 		BuildLevel *level = &build->levels[l];
 
-		if (l > 0 && level->image == NULL &&
-			(alex_fit(level->pending, level->npending, words, l, build->room, false, level->npending) == level->npending))
+		if (l > 0 && level->image == NULL)
 		{
-			uint64		low[ALEX_MAX_WORDS + 1] = {0};
-			char	   *image = palloc(BLCKSZ);
+			AlexPlan	plan;
 
-			alex_node_init(image, BLCKSZ, words, l, low, NULL, InvalidBlockNumber, InvalidBlockNumber);
-			if (!alex_node_store(image, level->pending, level->npending, 0))
-				elog(ERROR, "alex root does not fit its page");
-			write_image(build, ALEX_ROOT_BLOCK, image);
-			pfree(image);
-			return;
+			alex_plan_node(level->pending, level->npending, words, l, build->room, level->npending, build->columns, &plan);
+			if (plan.n == level->npending)
+			{
+				uint64		low[ALEX_MAX_WORDS + 1] = {0};
+				char	   *image = palloc(BLCKSZ);
+
+				alex_node_init(image, BLCKSZ, words, l, low, NULL, InvalidBlockNumber, InvalidBlockNumber);
+				if (!alex_node_store_planned(image, &plan, build->columns))
+					elog(ERROR, "alex root does not fit its page");
+				write_image(build, ALEX_ROOT_BLOCK, image);
+				pfree(image);
+				return;
+			}
 		}
 		flush_level(build, l, true);
 		write_image(build, level->block, level->image);
-		pfree(level->image);
-		pfree(level->pending);
-		level->image = NULL;
 	}
 	elog(ERROR, "alex build ended without a root");
 }
@@ -302,37 +310,77 @@ check_duplicate(BuildState *build, const uint64 *record, bool dead)
 
 /* ---- the whole ---- */
 
-#define SORTED_BATCH 1024
+/* Makes leaf records of sorted ones. */
+static void
+accept_sorted(BuildState *build, uint64 *records, uint32 n)
+{
+	int			words = build->index.words;
+
+	if (!build->unique)
+		return;
+	for (uint32 i = 0; i < n; i++)
+	{
+		uint64	   *record = records + (Size) i * (words + 1);
+		bool		dead = record[words] & 1;
+
+		record[words] >>= 1;
+		check_duplicate(build, record, dead);
+	}
+}
+
+/* Writes the leaves, and the full nodes above them. */
+static void
+write_leaves(BuildState *build, uint64 total)
+{
+	uint32		stride = build->index.words + 1;
+	uint64		left = total;
+	uint32		wanted = 2048;	/* records to look at: more than the leaf will take */
+	uint32		accepted = 0;
+
+	build->nlevels = total > 0 ? 1 : 0;
+	while (left > 0)
+	{
+		AlexPlan	plan;
+		uint32		n;
+		uint64	   *records;
+
+		wanted = (uint32) Min(wanted, left);
+		records = alex_sort_peek(build->sort, wanted, &n);
+		if (n < wanted)
+			elog(ERROR, "alex build lost records");
+		if (accepted < wanted)
+		{
+			accept_sorted(build, records + (Size) accepted * stride, wanted - accepted);
+			accepted = wanted;
+		}
+		alex_plan_node(records, wanted, build->index.words, 0, build->room, build->levels[0].guess, build->columns, &plan);
+		if (plan.n == wanted && wanted < left)
+		{
+			/* they all fit: see whether more do. The one after the greatest node makes its high fence */
+			wanted = Min(wanted * 2, ALEX_MAX_RECORDS + 1);
+			continue;
+		}
+		finish_node(build, 0, records, &plan, plan.n < left);
+		alex_sort_skip(build->sort, plan.n);
+		accepted -= plan.n;
+		left -= plan.n;
+		wanted = Min(plan.n + plan.n / 2 + 64, ALEX_MAX_RECORDS + 1);
+		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, (int64) (total - left));
+	}
+}
 
 static uint64
 write_index(BuildState *build)
 {
-	int			words = build->index.words;
-	uint64	   *records = palloc((Size) SORTED_BATCH * (words + 1) * sizeof(uint64));
-	uint32		n;
 	uint64		total;
-	int64		done = 0;
 
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SORT);
 	total = alex_sort_perform(build->sort);
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, (int64) total);
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_WRITE);
-	while ((n = alex_sort_get(build->sort, records, SORTED_BATCH)) > 0)
-	{
-		for (uint32 i = 0; i < n; i++)
-		{
-			uint64	   *record = records + (Size) i * (words + 1);
-			bool		dead = record[words] & 1;
-
-			record[words] >>= 1;
-			check_duplicate(build, record, dead);
-			add_to_level(build, 0, record);
-		}
-		done += n;
-		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, done);
-	}
+	build->columns = palloc((Size) ALEX_MAX_RECORDS * alex_stride(build->index.words, 1) * sizeof(uint64));
+	write_leaves(build, total);
 	alex_sort_end(build->sort);
-	pfree(records);
 	return total;
 }
 

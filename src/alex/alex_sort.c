@@ -1,9 +1,9 @@
 /*
  * alex_sort.c - external merge sort of leaf records.
  *
- * Input collects in runs small enough to sort in cache-friendly time and between two looks for an interrupt. When memory
- * is used up, the sorted runs in it are merged into one longer run on disk (a BufFile). At the end the runs, in memory or
- * on disk, are merged by a tournament. Input that arrives in order becomes runs that need no sorting.
+ * Input collects in one array. When memory is used up, it is sorted and becomes a run on disk (a BufFile); at the end the
+ * runs are merged by a tournament. If all fits in memory, the records are sorted and handed out where they are. Input that
+ * arrives in order is not sorted at all, and may fill the memory that sorting would need.
  *
  * PostgreSQL's tuplesort would do, at several times the cost: it sorts tuples through comparator calls, and refuses
  * index-specific sorts for access methods other than btree before 18.
@@ -17,18 +17,18 @@
 #include "storage/buffile.h"
 #include "utils/memutils.h"
 
-#define RUN_RECORDS 65536		/* records sorted at once: 1 MB of two-word records, which the caches hold */
+#define FIRST_RECORDS 4096		/* room to begin with; doubled as needed */
+#define MIN_RECORDS 65536		/* room that is used whatever the setting: each run costs a read buffer in the end */
 #define FILE_BUFFER_RECORDS 8192	/* read ahead of each run on disk, at most and at least */
 #define MIN_FILE_BUFFER_RECORDS 64
 
-/* A sorted sequence being read. */
+/* A sorted sequence on disk. */
 typedef struct Run
 {
-	uint64	   *records;		/* all of it, or the part read from the file */
+	uint64	   *records;		/* the part read */
 	uint32		n;
 	uint32		next;
-	/* on disk: where the rest is */
-	BufFile    *file;
+	/* where the rest is */
 	int			fileno;
 	off_t		offset;
 	uint64		left;			/* records not read yet */
@@ -41,20 +41,20 @@ struct AlexSort
 	Size		work_bytes;
 	uint32		file_buffer;	/* records read ahead of each run on disk */
 
-	/* input */
-	uint32		max_runs;		/* in memory */
-	uint64	  **memory;			/* run buffers */
-	uint32		nmemory;		/* full or partly filled ones */
-	uint32		fill;			/* records in the last */
+	/* in memory: the input, and in the end the records in order, or the part of them the merge made last */
+	uint64	   *records;
+	Size		n;
+	Size		next;			/* of those handed out */
+	Size		capacity;
+	bool		sorted;			/* they came in order */
 
-	/* runs on disk */
+	/* on disk */
 	BufFile    *file;
 	Run		   *disk;
 	uint32		ndisk;
 	uint32		disk_capacity;
 
 	/* merge: a binary heap of runs by their next record */
-	Run		   *runs;
 	Run		  **heap;
 	uint32		nheap;
 };
@@ -112,90 +112,95 @@ fill_run(AlexSort *sort, Run *run)
 	run->next = 0;
 	run->left -= run->n;
 	bytes = (Size) run->n * sort->words * sizeof(uint64);
-	if (BufFileSeek(run->file, run->fileno, run->offset, SEEK_SET) != 0)
+	if (BufFileSeek(sort->file, run->fileno, run->offset, SEEK_SET) != 0)
 		ereport(ERROR, (errcode_for_file_access(), errmsg("could not seek in a temporary file of an index build")));
-	read_exact(run->file, run->records, bytes);
-	BufFileTell(run->file, &run->fileno, &run->offset);
+	read_exact(sort->file, run->records, bytes);
+	BufFileTell(sort->file, &run->fileno, &run->offset);
 	return true;
 }
 
 static void
-start_merge(AlexSort *sort, Run *runs, uint32 n)
+start_merge(AlexSort *sort)
 {
-	sort->heap = palloc(Max(n, 1) * sizeof(Run *));
+	sort->heap = palloc(sort->ndisk * sizeof(Run *));
 	sort->nheap = 0;
-	for (uint32 i = 0; i < n; i++)
-		if (fill_run(sort, &runs[i]))
-			sort->heap[sort->nheap++] = &runs[i];
+	for (uint32 i = 0; i < sort->ndisk; i++)
+	{
+		sort->disk[i].records = palloc((Size) sort->file_buffer * sort->words * sizeof(uint64));
+		if (fill_run(sort, &sort->disk[i]))
+			sort->heap[sort->nheap++] = &sort->disk[i];
+	}
 	for (uint32 i = sort->nheap / 2; i-- > 0;)
 		sift_down(sort, i);
 }
 
-uint32
-alex_sort_get(AlexSort *sort, uint64 *out, uint32 n)
+/* Fills the records in memory from the runs. */
+static void
+merge(AlexSort *sort)
 {
-	uint32		got = 0;
-
 	CHECK_FOR_INTERRUPTS();
-	while (got < n && sort->nheap > 0)
+	while (sort->n < sort->capacity && sort->nheap > 0)
 	{
 		Run		   *run = sort->heap[0];
 
-		memcpy(out + (Size) got * sort->words, run->records + (Size) run->next * sort->words,
+		memcpy(sort->records + sort->n * sort->words, run->records + (Size) run->next * sort->words,
 			   sort->words * sizeof(uint64));
-		got++;
+		sort->n++;
 		run->next++;
 		if (!fill_run(sort, run))
 			sort->heap[0] = sort->heap[--sort->nheap];
 		if (sort->nheap > 0)
 			sift_down(sort, 0);
 	}
-	return got;
 }
 
 AlexSort *
 alex_sort_begin(int words, int work_mem)
 {
 	AlexSort   *sort = palloc0(sizeof(AlexSort));
-	Size		run_bytes = (Size) RUN_RECORDS * words * sizeof(uint64);
 
 	sort->words = words;
 	sort->work_bytes = (Size) work_mem * 1024;
-	/* at least a few runs, whatever the setting: each one on disk costs a read buffer in the end */
-	sort->max_runs = (uint32) Max(sort->work_bytes / run_bytes, 4);
-	sort->memory = palloc0(sort->max_runs * sizeof(uint64 *));
+	sort->capacity = FIRST_RECORDS;
+	sort->records = palloc(sort->capacity * words * sizeof(uint64));
+	sort->sorted = true;
 	return sort;
 }
 
+/* Records that may be in memory: sorting them takes as much again. */
+static inline Size
+most_records(const AlexSort *sort)
+{
+	Size		bytes = sort->sorted ? sort->work_bytes : sort->work_bytes / 2;
+
+	return Max(bytes / (sort->words * sizeof(uint64)), MIN_RECORDS);
+}
+
 static void
-sort_last_run(AlexSort *sort)
+look_for_interrupts(void)
 {
 	CHECK_FOR_INTERRUPTS();
-	alex_sort_records(sort->memory[sort->nmemory - 1], sort->fill, sort->words, sort->words);
 }
 
-/* Describes the runs in memory. */
-static Run *
-memory_runs(AlexSort *sort, Run *runs)
+static void
+sort_memory(AlexSort *sort)
 {
-	for (uint32 i = 0; i < sort->nmemory; i++)
+	if (!sort->sorted)
 	{
-		memset(&runs[i], 0, sizeof(Run));
-		runs[i].records = sort->memory[i];
-		runs[i].n = i + 1 < sort->nmemory ? RUN_RECORDS : sort->fill;
+		uint64	   *spare = MemoryContextAllocHuge(CurrentMemoryContext, sort->n * sort->words * sizeof(uint64));
+
+		alex_sort_many(sort->records, spare, sort->n, sort->words, look_for_interrupts);
+		pfree(spare);
 	}
-	return runs + sort->nmemory;
 }
 
-/* Merges the runs in memory into one on disk. */
+/* Makes a run on disk of the records in memory. */
 static void
 spill(AlexSort *sort)
 {
-	Run		   *runs = palloc(sort->nmemory * sizeof(Run));
-	uint64	   *buffer = palloc((Size) FILE_BUFFER_RECORDS * sort->words * sizeof(uint64));
 	Run		   *run;
-	uint32		n;
 
+	sort_memory(sort);
 	if (sort->file == NULL)
 	{
 		PrepareTempTablespaces();
@@ -209,73 +214,104 @@ spill(AlexSort *sort)
 	}
 	run = &sort->disk[sort->ndisk++];
 	memset(run, 0, sizeof(Run));
-	run->file = sort->file;
 	BufFileTell(sort->file, &run->fileno, &run->offset);
-
-	memory_runs(sort, runs);
-	start_merge(sort, runs, sort->nmemory);
-	while ((n = alex_sort_get(sort, buffer, FILE_BUFFER_RECORDS)) > 0)
+	run->left = sort->n;
+	for (Size i = 0; i < sort->n; i += FILE_BUFFER_RECORDS)
 	{
-		BufFileWrite(sort->file, buffer, (Size) n * sort->words * sizeof(uint64));
-		run->left += n;
+		CHECK_FOR_INTERRUPTS();
+		BufFileWrite(sort->file, sort->records + i * sort->words,
+					 Min(sort->n - i, FILE_BUFFER_RECORDS) * sort->words * sizeof(uint64));
 	}
-	pfree(sort->heap);
-	pfree(runs);
-	pfree(buffer);
-	sort->nmemory = 0;
-	sort->fill = 0;
+	sort->n = 0;
+	sort->sorted = true;
+}
+
+static void
+set_capacity(AlexSort *sort, Size capacity)
+{
+	sort->capacity = capacity;
+	sort->records = repalloc_huge(sort->records, capacity * sort->words * sizeof(uint64));
+}
+
+/* The input turns out not to be in order. */
+static void
+lose_order(AlexSort *sort)
+{
+	Size		most;
+
+	sort->sorted = false;
+	most = most_records(sort);
+	if (sort->n > most)
+	{
+		/* more than can be sorted together with others, but in order: a run of its own */
+		sort->sorted = true;
+		spill(sort);
+		set_capacity(sort, FIRST_RECORDS);
+	}
+	else if (sort->capacity > most)
+		set_capacity(sort, most);
 }
 
 void
 alex_sort_put(AlexSort *sort, const uint64 *record)
 {
-	if (sort->nmemory == 0 || sort->fill == RUN_RECORDS)
+	if (sort->sorted && sort->n > 0 &&
+		alex_compare(sort->records + (sort->n - 1) * sort->words, record, sort->words - 1) > 0)
+		lose_order(sort);
+	if (sort->n == sort->capacity)
 	{
-		if (sort->nmemory > 0)
-			sort_last_run(sort);
-		if (sort->nmemory == sort->max_runs)
+		Size		most = most_records(sort);
+
+		if (sort->capacity < most)
+			set_capacity(sort, Min(sort->capacity * 2, most));
+		else
 			spill(sort);
-		if (sort->memory[sort->nmemory] == NULL)
-			sort->memory[sort->nmemory] = palloc((Size) RUN_RECORDS * sort->words * sizeof(uint64));
-		sort->nmemory++;
-		sort->fill = 0;
 	}
-	memcpy(sort->memory[sort->nmemory - 1] + (Size) sort->fill * sort->words, record, sort->words * sizeof(uint64));
-	sort->fill++;
+	memcpy(sort->records + sort->n * sort->words, record, sort->words * sizeof(uint64));
+	sort->n++;
 	sort->total++;
 }
 
 uint64
 alex_sort_perform(AlexSort *sort)
 {
-	Run		   *end;
-
-	if (sort->nmemory > 0)
-		sort_last_run(sort);
+	if (sort->ndisk == 0)
+	{
+		sort_memory(sort);
+		return sort->total;
+	}
 
 	/* once something is on disk, the memory is better used for reading ahead */
-	if (sort->ndisk > 0 && sort->nmemory > 0)
-	{
+	if (sort->n > 0)
 		spill(sort);
-		for (uint32 i = 0; i < sort->max_runs; i++)
-			if (sort->memory[i] != NULL)
-				pfree(sort->memory[i]);
-		memset(sort->memory, 0, sort->max_runs * sizeof(uint64 *));
-	}
-	sort->file_buffer = FILE_BUFFER_RECORDS;
-	if (sort->ndisk > 0)
-		sort->file_buffer = (uint32) Max(Min(sort->work_bytes / sort->ndisk / (sort->words * sizeof(uint64)),
-											 FILE_BUFFER_RECORDS), MIN_FILE_BUFFER_RECORDS);
-	sort->runs = palloc((sort->nmemory + sort->ndisk + 1) * sizeof(Run));
-	end = memory_runs(sort, sort->runs);
-	for (uint32 i = 0; i < sort->ndisk; i++)
-	{
-		*end = sort->disk[i];
-		end->records = palloc((Size) sort->file_buffer * sort->words * sizeof(uint64));
-		end++;
-	}
-	start_merge(sort, sort->runs, end - sort->runs);
+	pfree(sort->records);
+	sort->capacity = ALEX_SORT_WINDOW;
+	sort->records = palloc(sort->capacity * sort->words * sizeof(uint64));
+	sort->file_buffer = (uint32) Max(Min(sort->work_bytes / sort->ndisk / (sort->words * sizeof(uint64)),
+										 FILE_BUFFER_RECORDS), MIN_FILE_BUFFER_RECORDS);
+	start_merge(sort);
 	return sort->total;
+}
+
+uint64 *
+alex_sort_peek(AlexSort *sort, uint32 wanted, uint32 *n)
+{
+	if (sort->n - sort->next < wanted && sort->nheap > 0)
+	{
+		/* what is left moves to the front, once for many leaves */
+		sort->n -= sort->next;
+		memmove(sort->records, sort->records + sort->next * sort->words, sort->n * sort->words * sizeof(uint64));
+		sort->next = 0;
+		merge(sort);
+	}
+	*n = (uint32) Min(sort->n - sort->next, PG_UINT32_MAX);
+	return sort->records + sort->next * sort->words;
+}
+
+void
+alex_sort_skip(AlexSort *sort, uint32 n)
+{
+	sort->next += n;
 }
 
 void

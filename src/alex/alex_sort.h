@@ -17,9 +17,14 @@ extern void alex_sort_put(AlexSort *sort, const uint64 *record);
 extern uint64 alex_sort_perform(AlexSort *sort);
 
 /*
- * Copies the next (at most) n records in order to out; returns how many, 0 at the end.
+ * The next records in order, one after the other in memory: *n of them, at least "wanted" unless there are no more, and at
+ * most UINT32_MAX. The caller may change them. "wanted" is at most ALEX_SORT_WINDOW.
  */
-extern uint32 alex_sort_get(AlexSort *sort, uint64 *out, uint32 n);
+#define ALEX_SORT_WINDOW (1 << 17)
+extern uint64 *alex_sort_peek(AlexSort *sort, uint32 wanted, uint32 *n);
+
+/* Leaves the next n records behind, which must have been peeked at. */
+extern void alex_sort_skip(AlexSort *sort, uint32 n);
 
 extern void alex_sort_end(AlexSort *sort);
 

@@ -243,10 +243,40 @@ uint32_t alex_choose_split(const uint64_t *records, uint32_t n, int words, int l
  */
 void alex_make_separator(const uint64_t *left, const uint64_t *right, int words, uint64_t *separator);
 
+/* ---- filling nodes one after the other, as a build does ---- */
+
+/* A node about to be stored. */
+typedef struct AlexPlan
+{
+	uint32_t n;		/* its records, from the first on */
+	uint16_t radix; /* largest heap offset (leaf) */
+	uint8_t frame_log2[ALEX_MAX_COLUMNS];
+	uint32_t bytes[ALEX_MAX_COLUMNS];
+} AlexPlan;
+
+/*
+ * alex_fit() from the start, with the plan of the node as its result. "columns" has room for ALEX_MAX_RECORDS records, and
+ * holds them column by column afterwards, as the node will store them.
+ */
+void alex_plan_node(const uint64_t *records, uint32_t n, int words, int level, uint32_t room, uint32_t guess,
+					uint64_t *columns, AlexPlan *plan);
+
+/*
+ * alex_node_store() of the records planned last with these columns. Returns false, with the node unchanged, if the
+ * plan was made for another kind of node and they do not fit.
+ */
+bool alex_node_store_planned(void *page, const AlexPlan *plan, const uint64_t *columns);
+
 /* ---- sorting ---- */
 
 /* Sorts n records of "stride" words by their first "sort_words" words. */
 void alex_sort_records(uint64_t *records, size_t n, int stride, int sort_words);
+
+/*
+ * Sorts n records of "stride" words by all of them, faster where they are many. "spare" has room for as many. "pause" is
+ * called now and then, and need not return.
+ */
+void alex_sort_many(uint64_t *records, uint64_t *spare, size_t n, int stride, void (*pause)(void));
 
 #ifdef __cplusplus
 }

@@ -4,6 +4,7 @@
  * Splits are by rank, never by halving the key space: halving leaves many times too many nodes on
  * clustered keys and never ends on equal ones.
  */
+#include "fit_search.h"
 #include "node.h"
 #include "node_values.h"
 
@@ -33,43 +34,10 @@ extern "C" uint32_t
 alex_fit(const uint64_t *records, uint32_t n, int words, int level, uint32_t room, bool from_end, uint32_t guess)
 {
 	size_t stride = alex_stride(words, level);
-	uint32_t fits = 0;									  /* known to fit */
-	uint32_t fits_size = 0;								  /* its size */
-	uint32_t all = std::min<uint32_t>(n, ALEX_MAX_RECORDS);
-	uint32_t beyond = all + 1; /* known not to, or too many */
 
-	if (n == 0)
-		return 0;
-	guess = guess == 0 ? 256 : guess;
-	/* within half a percent is near enough: each trial costs a pass over the records */
-	while (beyond > all || beyond - fits > 1 + fits / 256)
-	{
-		uint32_t m = std::clamp(guess, fits + 1, beyond - 1);
-		uint32_t size = alex_encoded_size(from_end ? records + (n - m) * stride : records, m, words, level);
-
-		if (size <= room)
-		{
-			fits = m;
-			fits_size = size;
-		}
-		else
-			beyond = m;
-
-		/* sizes grow about linearly: aim at the room, or at the middle of what is left if that leads nowhere new */
-		uint32_t aim = static_cast<uint32_t>(std::min<uint64_t>(
-			size == 0 ? UINT32_MAX : static_cast<uint64_t>(m) * room / size, UINT32_MAX));
-
-		aim -= std::min(aim, aim / 512); /* a little below, so that the aim itself fits */
-		if (fits == all)
-			break;
-		if (aim >= beyond && beyond > all)
-			guess = all;
-		else
-			guess = aim > fits && aim < beyond ? aim : fits + (beyond - fits) / 2;
-		if (fits_size > room - room / 256 && guess != all)
-			break;
-	}
-	return std::max(fits, 1u);
+	return most_that_fit(n, room, guess, [&](uint32_t m) {
+		return alex_encoded_size(from_end ? records + (n - m) * stride : records, m, words, level);
+	});
 }
 
 /*

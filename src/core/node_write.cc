@@ -4,6 +4,7 @@
  * Callers work on a private image, or on a page they hold exclusively, outside any reader's view.
  */
 #include "node.h"
+#include "node_store.h"
 #include "node_values.h"
 
 namespace alex
@@ -13,39 +14,6 @@ namespace
 {
 
 using detail::FrameFit;
-
-/** A straight line from the stored words of the first record to those of the last, as integers. */
-void
-set_model(AlexNodeHeader *h, const uint64_t *first, const uint64_t *last, uint32_t n, int words)
-{
-	h->model_word = static_cast<uint8_t>(words);
-	h->model_base = 0;
-	h->model_mult = 0;
-	h->model_shift = 0;
-	h->model_fraction = 0;
-	if (n == 0)
-		return;
-	/* records ascend, so a word whose ends are equal, all words before it being constant, is constant */
-	for (int c = 0; c <= words; c++)
-		if (first[c] != last[c])
-		{
-			h->model_word = static_cast<uint8_t>(c);
-			break;
-		}
-
-	uint64_t span = last[h->model_word] - first[h->model_word];
-	int shift = std::max(0, 32 - std::countl_zero(span)); /* the scaled span fits 32 bits */
-	uint64_t scaled = (span >> shift) + 1;
-	int fraction = std::max(0, std::countl_zero(static_cast<uint64_t>(n)) - 1);
-
-	/* as many bits of slope as fit 32 */
-	while (fraction > 0 && (static_cast<uint64_t>(n) << fraction) / scaled > UINT32_MAX)
-		fraction--;
-	h->model_base = first[h->model_word];
-	h->model_mult = static_cast<uint32_t>((static_cast<uint64_t>(n) << fraction) / scaled);
-	h->model_shift = static_cast<uint8_t>(shift);
-	h->model_fraction = static_cast<uint8_t>(fraction);
-}
 
 /** A stored column being continued: its last frame, and where what is added goes. */
 struct Continuation
@@ -197,11 +165,9 @@ alex_node_init(void *page, uint32_t page_size, int words, int level, const uint6
 extern "C" bool
 alex_node_store(void *page, const uint64_t *records, uint32_t n, uint32_t reserve)
 {
-	auto *head = static_cast<AlexPageHead *>(page);
 	AlexNodeHeader *h = alex_header(page);
 	int words = h->words;
 	int columns = alex_stride(words, h->level);
-	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET + 2 * (words + 1) * sizeof(uint64_t));
 
 	if (n > ALEX_MAX_RECORDS)
 		return false;
@@ -209,7 +175,6 @@ alex_node_store(void *page, const uint64_t *records, uint32_t n, uint32_t reserv
 	uint32_t radix = h->level == 0 ? alex::largest_offset(records, n, columns, words) : 1;
 	alex::RecordValues values[ALEX_MAX_COLUMNS];
 	alex::ColumnPlan plans[ALEX_MAX_COLUMNS];
-	uint32_t bytes = 0;
 
 	for (int c = 0; c < columns; c++)
 	{
@@ -217,35 +182,8 @@ alex_node_store(void *page, const uint64_t *records, uint32_t n, uint32_t reserv
 			break; /* "records" may be null */
 		values[c] = alex::RecordValues(records, columns, c, h->level == 0 && c == words ? radix : 0);
 		plans[c] = alex::plan_column(values[c], n);
-		bytes += plans[c].bytes;
 	}
-	if (bytes + reserve > head->pd_special - start)
-		return false;
-
-	h->count = n;
-	h->radix = static_cast<uint16_t>(radix);
-	for (int c = 0; c < columns; c++)
-	{
-		h->frame_log2[c] = static_cast<uint8_t>(plans[c].log2);
-		h->column_start[c] = static_cast<uint16_t>(start);
-		if (n > 0)
-			alex::write_column(values[c], n, plans[c], static_cast<char *>(page) + start);
-		start += plans[c].bytes;
-	}
-	uint64_t first[ALEX_MAX_WORDS + 1] = {0};
-	uint64_t last[ALEX_MAX_WORDS + 1] = {0};
-
-	for (int c = 0; c <= words && n > 0; c++)
-	{
-		first[c] = values[c](0);
-		last[c] = values[c](n - 1);
-	}
-	alex::set_model(h, first, last, n, words);
-	head->pd_lower = static_cast<uint16_t>(start);
-	head->pd_upper = head->pd_special;
-	/* no stale bytes in the hole: images compress better, and pages built alike are alike */
-	std::memset(static_cast<char *>(page) + start, 0, head->pd_upper - start);
-	return true;
+	return alex::store_columns(page, values, plans, n, radix, reserve);
 }
 
 extern "C" bool

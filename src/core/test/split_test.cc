@@ -3,6 +3,8 @@
  */
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "test_util.h"
 
 using namespace alex_test;
@@ -66,6 +68,53 @@ TEST_P(Planning, Fit)
 				ASSERT_TRUE(alex_node_store(page.data(), from_end ? records[n - fits] : records.data(), fits, capacity - room));
 			}
 	});
+}
+
+/* What a build stores: as many as fit, in the size they would have if stored by themselves. */
+TEST_P(Planning, PlanNode)
+{
+	const Shape shape = GetParam();
+	const uint32_t capacity = alex_node_capacity(shape.words, shape.page_size);
+	std::vector<uint64_t> columns(static_cast<size_t>(ALEX_MAX_RECORDS) * shape.stride());
+	std::vector<uint64_t> decoded(shape.scratch_words());
+
+	for_all_records(shape, 1000 + shape.page_size / 4, [&](const Records &records, Rng &rng) {
+		const auto total = static_cast<uint32_t>(records.size());
+
+		for (int i = 0; i < (shape.page_size > 8192 ? 2 : 5); i++)
+		{
+			const uint32_t first = i == 0 ? 0 : static_cast<uint32_t>(below(rng, total));
+			const uint32_t n = total - first;
+			const uint32_t room = i % 2 == 0 ? capacity : capacity / 2 + static_cast<uint32_t>(below(rng, capacity / 2));
+			const uint32_t guess = i == 0 ? 0 : static_cast<uint32_t>(below(rng, 2ULL * total));
+			AlexPlan plan;
+
+			alex_plan_node(records[first], n, shape.words, shape.level, room, guess, columns.data(), &plan);
+
+			const uint32_t bytes = std::accumulate(plan.bytes, plan.bytes + shape.stride(), 0U);
+
+			SCOPED_TRACE("n " + std::to_string(n) + ", room " + std::to_string(room) + ", guess " + std::to_string(guess) +
+						 ": " + std::to_string(plan.n));
+			ASSERT_GE(plan.n, 1U);
+			ASSERT_LE(plan.n, n);
+			ASSERT_LE(bytes, room);
+			ASSERT_EQ(bytes, alex_encoded_size(records[first], plan.n, shape.words, shape.level));
+			ASSERT_EQ(plan.n, alex_fit(records[first], n, shape.words, shape.level, room, false, guess));
+
+			Page page = empty_node(shape, records, first, plan.n);
+			ASSERT_TRUE(alex_node_store_planned(page.data(), &plan, columns.data()));
+			ASSERT_EQ(page.free_bytes(), capacity - bytes);
+			ASSERT_STREQ(alex_node_validate(page.data(), shape.words, shape.page_size, decoded.data()), nullptr);
+
+			Page same = empty_node(shape, records, first, plan.n);
+			ASSERT_TRUE(alex_node_store(same.data(), records[first], plan.n, 0));
+			ASSERT_EQ(page, same);
+		}
+	});
+
+	AlexPlan none;
+	alex_plan_node(nullptr, 0, shape.words, shape.level, capacity, 0, columns.data(), &none);
+	ASSERT_EQ(none.n, 0U);
 }
 
 TEST_P(Planning, EncodedSize)
@@ -219,6 +268,43 @@ TEST(Sorting, AllStrides)
 					std::sort(got.begin(), got.end());
 					ASSERT_EQ(got, expected);
 				}
+}
+
+int pauses;
+
+/* Sorting many: in place whatever the passes were, for random and repeated keys, outliers, what is almost sorted, and ties. */
+TEST(Sorting, Many)
+{
+	Rng rng(5);
+
+	for (int stride = 2; stride <= ALEX_MAX_RECORD_WORDS; stride++)
+		for (const size_t n : {0, 1, 2, 16, 17, 100, 128, 129, 300, 5000, 70000})
+			for (int pattern = 0; pattern < 8; pattern++)
+			{
+				SCOPED_TRACE("stride " + std::to_string(stride) + ", n " + std::to_string(n) + ", pattern " + std::to_string(pattern));
+				std::vector<uint64_t> words(n * stride);
+				std::vector<uint64_t> spare(n * stride);
+				std::vector<std::vector<uint64_t>> expected;
+
+				for (size_t i = 0; i < n; i++)
+					for (int w = 0; w < stride; w++)
+						words[i * stride + w] = pattern == 0 ? rng() :
+							pattern == 1					 ? below(rng, 3) :
+							pattern == 2					 ? i :
+							pattern == 3					 ? n - i :
+							pattern == 4					 ? (w == 0 ? 7 : rng() >> below(rng, 64)) :
+							pattern == 5					 ? (i == n / 2 ? UINT64_MAX : i ^ 5) :
+							pattern == 6					 ? (w + 1 < stride ? below(rng, 2) : i) :
+															   UINT64_MAX - (i % 2);
+				for (size_t i = 0; i < n; i++)
+					expected.emplace_back(&words[i * stride], &words[i * stride] + stride);
+				std::sort(expected.begin(), expected.end());
+				pauses = 0;
+				alex_sort_many(words.data(), spare.data(), n, stride, [] { pauses++; });
+				ASSERT_EQ(pauses > 0, n == 70000);
+				for (size_t i = 0; i < n; i++)
+					ASSERT_TRUE(std::equal(expected[i].begin(), expected[i].end(), &words[i * stride])) << "record " << i;
+			}
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Planning, ::testing::ValuesIn(all_shapes()),

@@ -1,0 +1,93 @@
+/*
+ * node_store.h - writing planned columns, and what the header says of them, into a node.
+ */
+#ifndef ALEX_NODE_STORE_H
+#define ALEX_NODE_STORE_H
+
+#include "node.h"
+
+namespace alex
+{
+
+/** A straight line from the stored words of the first record to those of the last, as integers. */
+inline void
+set_model(AlexNodeHeader *h, const uint64_t *first, const uint64_t *last, uint32_t n, int words)
+{
+	h->model_word = static_cast<uint8_t>(words);
+	h->model_base = 0;
+	h->model_mult = 0;
+	h->model_shift = 0;
+	h->model_fraction = 0;
+	if (n == 0)
+		return;
+	/* records ascend, so a word whose ends are equal, all words before it being constant, is constant */
+	for (int c = 0; c <= words; c++)
+		if (first[c] != last[c])
+		{
+			h->model_word = static_cast<uint8_t>(c);
+			break;
+		}
+
+	uint64_t span = last[h->model_word] - first[h->model_word];
+	int shift = std::max(0, 32 - std::countl_zero(span)); /* the scaled span fits 32 bits */
+	uint64_t scaled = (span >> shift) + 1;
+	int fraction = std::max(0, std::countl_zero(static_cast<uint64_t>(n)) - 1);
+
+	/* as many bits of slope as fit 32 */
+	while (fraction > 0 && (static_cast<uint64_t>(n) << fraction) / scaled > UINT32_MAX)
+		fraction--;
+	h->model_base = first[h->model_word];
+	h->model_mult = static_cast<uint32_t>((static_cast<uint64_t>(n) << fraction) / scaled);
+	h->model_shift = static_cast<uint8_t>(shift);
+	h->model_fraction = static_cast<uint8_t>(fraction);
+}
+
+/**
+ * Makes n records the base of a node: values[c] are those of column c, encoded with "radix", stored as plans[c] says.
+ * Returns false, with the node unchanged, if less than "reserve" bytes would stay free.
+ */
+template <typename Values>
+bool
+store_columns(void *page, const Values *values, const ColumnPlan *plans, uint32_t n, uint32_t radix, uint32_t reserve)
+{
+	auto *head = static_cast<AlexPageHead *>(page);
+	AlexNodeHeader *h = alex_header(page);
+	int words = h->words;
+	int columns = alex_stride(words, h->level);
+	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET + 2 * (words + 1) * sizeof(uint64_t));
+	uint32_t bytes = 0;
+
+	for (int c = 0; c < columns && n > 0; c++)
+		bytes += plans[c].bytes;
+	if (bytes + reserve > head->pd_special - start)
+		return false;
+
+	h->count = n;
+	h->radix = static_cast<uint16_t>(radix);
+	for (int c = 0; c < columns; c++)
+	{
+		h->frame_log2[c] = static_cast<uint8_t>(plans[c].log2);
+		h->column_start[c] = static_cast<uint16_t>(start);
+		if (n > 0)
+			write_column(values[c], n, plans[c], static_cast<char *>(page) + start);
+		start += plans[c].bytes;
+	}
+	uint64_t first[ALEX_MAX_WORDS + 1] = {0};
+	uint64_t last[ALEX_MAX_WORDS + 1] = {0};
+
+	for (int c = 0; c <= words && n > 0; c++)
+	{
+		first[c] = values[c](0);
+		last[c] = values[c](n - 1);
+	}
+	set_model(h, first, last, n, words);
+	head->pd_lower = static_cast<uint16_t>(start);
+	head->pd_upper = head->pd_special;
+	/* no stale bytes in the hole: images compress better, and pages built alike are alike */
+	std::memset(static_cast<char *>(page) + start, 0, head->pd_upper - start);
+	return true;
+}
+
+} // namespace alex
+
+#endif // ALEX_NODE_STORE_H
