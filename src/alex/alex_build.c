@@ -10,7 +10,6 @@
  */
 #include "alex.h"
 
-#include "access/tableam.h"
 #include "access/xloginsert.h"
 #include "catalog/index.h"
 #include "commands/progress.h"
@@ -20,7 +19,8 @@
 #include "storage/bufpage.h"
 #include "utils/memutils.h"
 
-#include "access/tableam.h"
+#include "alex_heap.h"
+#include "alex_heap.h"
 #include "alex_sort.h"
 
 #define MAX_LEVELS 16
@@ -414,7 +414,7 @@ alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
 	build.sort = alex_sort_begin(build.index.words + 1, maintenance_work_mem);
 
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SCAN);
-	build.heap_tuples = table_index_build_scan(heap, rel, info, true, true, build_callback, &build, NULL);
+	build.heap_tuples = alex_heap_scan(heap, rel, info, build_callback, &build);
 
 	/* metapage and root have the first two blocks; the root is written last */
 	extend(&build);

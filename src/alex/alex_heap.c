@@ -1,0 +1,222 @@
+/*
+ * alex_heap.c - reading a heap for an index build.
+ *
+ * What the table access method offers for this locks a page, asks for visibility and fills a slot once for every row,
+ * which is more than all the rest of a build. Here pages of heap on which every row is live, or dead to all, are read under
+ * one lock; the rule is the same. Any other page (rows in progress, or dead but still visible to someone), and any table
+ * or index that is not plain, is left to the access method.
+ */
+#include "alex.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/tableam.h"
+#include "commands/progress.h"
+#include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "pgstat.h"
+#include "storage/procarray.h"
+#if PG_VERSION_NUM >= 170000
+#include "storage/read_stream.h"
+#endif
+
+#include "alex_heap.h"
+
+/*
+ * Pages given to the access method at a time, which starts a scan for them: at first, and at most, where one such page
+ * follows the other.
+ */
+#define FIRST_PAGES 16
+#define MOST_PAGES 4096
+
+typedef struct HeapScan
+{
+	Relation	heap;
+	Relation	rel;
+	AttrNumber	column;
+	TransactionId oldest_xmin;
+	BlockNumber nblocks;
+	BlockNumber next;			/* to be read */
+	BufferAccessStrategy strategy;
+#if PG_VERSION_NUM >= 170000
+	ReadStream *stream;
+#endif
+	IndexBuildCallback callback;
+	void	   *state;
+} HeapScan;
+
+static bool
+is_plain(Relation heap, IndexInfo *info)
+{
+	return heap->rd_tableam == GetHeapamTableAmRoutine() && info->ii_Expressions == NIL && info->ii_Predicate == NIL &&
+		info->ii_IndexAttrNumbers[0] > 0 && !info->ii_Concurrent;
+}
+
+#if PG_VERSION_NUM >= 170000
+static BlockNumber
+next_block(ReadStream *stream, void *callback_private_data, void *per_buffer_data)
+{
+	HeapScan   *scan = (HeapScan *) callback_private_data;
+
+	return scan->next < scan->nblocks ? scan->next++ : InvalidBlockNumber;
+}
+#endif
+
+static void
+begin_reading(HeapScan *scan)
+{
+	/* as a sequential scan does, for tables that would push everything else out of shared buffers */
+	scan->strategy = !RelationUsesLocalBuffers(scan->heap) && scan->nblocks > (BlockNumber) NBuffers / 4 ?
+		GetAccessStrategy(BAS_BULKREAD) : NULL;
+#if PG_VERSION_NUM >= 170000
+	scan->stream = read_stream_begin_relation(READ_STREAM_SEQUENTIAL, scan->strategy, scan->heap, MAIN_FORKNUM,
+											  next_block, scan, 0);
+#endif
+}
+
+/* Pins a block, which is the one behind the last or, after skip_to(), the one named there. */
+static Buffer
+read_next(HeapScan *scan)
+{
+#if PG_VERSION_NUM >= 170000
+	return read_stream_next_buffer(scan->stream, NULL);
+#else
+	return ReadBufferExtended(scan->heap, MAIN_FORKNUM, scan->next++, RBM_NORMAL, scan->strategy);
+#endif
+}
+
+static void
+skip_to(HeapScan *scan, BlockNumber block)
+{
+	scan->next = block;
+#if PG_VERSION_NUM >= 170000
+	read_stream_reset(scan->stream);
+#endif
+}
+
+static void
+end_reading(HeapScan *scan)
+{
+#if PG_VERSION_NUM >= 170000
+	read_stream_end(scan->stream);
+#endif
+	if (scan->strategy)
+		FreeAccessStrategy(scan->strategy);
+}
+
+/*
+ * Hands the rows of a page to the callback; returns how many, or -1, having done nothing, if it is not a page for us. The
+ * callback runs without the lock: what it gets stays where it is while the page is pinned.
+ */
+static int
+read_page(HeapScan *scan, Buffer buffer)
+{
+	TupleDesc	desc = RelationGetDescr(scan->heap);
+	Page		page = BufferGetPage(buffer);
+	BlockNumber block = BufferGetBlockNumber(buffer);
+	OffsetNumber roots[MaxHeapTuplesPerPage];
+	OffsetNumber offsets[MaxHeapTuplesPerPage];
+	Datum		values[MaxHeapTuplesPerPage];
+	bool		isnull[MaxHeapTuplesPerPage];
+	bool		have_roots = false;
+	bool		all_visible;
+	int			n = 0;
+	OffsetNumber last;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	all_visible = PageIsAllVisible(page);
+	last = PageGetMaxOffsetNumber(page);
+	for (OffsetNumber offset = FirstOffsetNumber; offset <= last; offset = OffsetNumberNext(offset))
+	{
+		ItemId		item = PageGetItemId(page, offset);
+		HeapTupleData tuple;
+
+		if (!ItemIdIsNormal(item))
+			continue;
+		tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+		tuple.t_len = ItemIdGetLength(item);
+		tuple.t_tableOid = RelationGetRelid(scan->heap);
+		ItemPointerSet(&tuple.t_self, block, offset);
+		if (!all_visible)
+		{
+			HTSV_Result result = HeapTupleSatisfiesVacuum(&tuple, scan->oldest_xmin, buffer);
+
+			if (result == HEAPTUPLE_DEAD)
+				continue;
+			if (result != HEAPTUPLE_LIVE)
+				goto not_ours;
+		}
+		offsets[n] = offset;
+		if (HeapTupleIsHeapOnly(&tuple))
+		{
+			/* the index has the TID that begins the chain of versions */
+			if (!have_roots)
+				heap_get_root_tuples(page, roots);
+			have_roots = true;
+			if (!OffsetNumberIsValid(roots[offset - 1]))
+				goto not_ours;
+			offsets[n] = roots[offset - 1];
+		}
+		values[n] = heap_getattr(&tuple, scan->column, desc, &isnull[n]);
+		n++;
+	}
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+
+	for (int i = 0; i < n; i++)
+	{
+		ItemPointerData tid;
+
+		ItemPointerSet(&tid, block, offsets[i]);
+		scan->callback(scan->rel, &tid, &values[i], &isnull[i], true, scan->state);
+	}
+	return n;
+
+not_ours:
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	return -1;
+}
+
+double
+alex_heap_scan(Relation heap, Relation rel, IndexInfo *info, IndexBuildCallback callback, void *state)
+{
+	HeapScan	scan = {.heap = heap, .rel = rel, .callback = callback, .state = state};
+	BlockNumber pages = FIRST_PAGES;
+	double		live = 0;
+
+	if (!is_plain(heap, info))
+		return table_index_build_scan(heap, rel, info, true, true, callback, state, NULL);
+
+	scan.column = info->ii_IndexAttrNumbers[0];
+	scan.oldest_xmin = GetOldestNonRemovableTransactionId(heap);
+	scan.nblocks = RelationGetNumberOfBlocks(heap);
+	pgstat_count_heap_scan(heap);
+	pgstat_progress_update_param(PROGRESS_SCAN_BLOCKS_TOTAL, scan.nblocks);
+	begin_reading(&scan);
+	for (BlockNumber block = 0; block < scan.nblocks;)
+	{
+		Buffer		buffer = read_next(&scan);
+		int			n;
+
+		CHECK_FOR_INTERRUPTS();
+		n = read_page(&scan, buffer);
+		ReleaseBuffer(buffer);
+		if (n >= 0)
+		{
+			live += n;
+			block++;
+			pages = FIRST_PAGES;
+		}
+		else
+		{
+			pages = Min(pages, scan.nblocks - block);
+			live += table_index_build_range_scan(heap, rel, info, false, false, false, block, pages, callback,
+												 state, NULL);
+			block += pages;
+			pages = Min(pages * 2, MOST_PAGES);
+			skip_to(&scan, block);
+		}
+		pgstat_progress_update_param(PROGRESS_SCAN_BLOCKS_DONE, block);
+	}
+	end_reading(&scan);
+	return live;
+}
