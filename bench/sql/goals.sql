@@ -88,7 +88,7 @@ DECLARE
 BEGIN
 	EXECUTE format('SELECT count(*) FROM %s', keys) INTO probes;
 	FOR round IN 1 .. rounds LOOP
-		FOREACH system IN ARRAY '{btree,alex}'::text[] LOOP
+		FOREACH system IN ARRAY bench.turns('{btree,alex}', round) LOOP
 			index_oid := format('%1$s.t_%1$s', system)::regclass;
 			IF round = 1 THEN
 				CALL bench.check_plan(format(query, system), format('Nested Loop.*Index Only Scan using t_%s', system));

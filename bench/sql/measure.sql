@@ -35,6 +35,11 @@ CREATE TABLE bench.size
 	keys int8
 );
 
+-- Every other round goes the other way round, so that no system always runs first.
+CREATE FUNCTION bench.turns(systems text[], round int) RETURNS text[] IMMUTABLE
+	RETURN CASE WHEN round % 2 = 1 THEN systems
+		ELSE (SELECT array_agg(system ORDER BY place DESC) FROM unnest(systems) WITH ORDINALITY s (system, place)) END;
+
 -- Runs a statement and notes how long it took and how much WAL it wrote. Returns what a SELECT returns.
 CREATE FUNCTION bench.timed(data_set text, work text, system text, round int, units int8, statement text)
 RETURNS text LANGUAGE plpgsql AS $$
@@ -116,7 +121,7 @@ BEGIN
 		CALL bench.check_plan(format(query, system), format('%s using t_%s on t[^\n]*\n *Index Cond: \(%s\)', scan, system, condition));
 	END LOOP;
 	FOR round IN 1 .. rounds LOOP
-		FOREACH system IN ARRAY systems LOOP
+		FOREACH system IN ARRAY bench.turns(systems, round) LOOP
 			IF system = 'sqlite' THEN
 				answer := bench.sqlite(data_set, work, round, units, format(query, 'main'));
 			ELSE
@@ -179,7 +184,7 @@ BEGIN
 	EXECUTE format('SELECT count(*) FROM %s', on_table) INTO units;
 	PERFORM set_config('max_parallel_maintenance_workers', workers::text, false);
 	FOR round IN 1 .. rounds LOOP
-		FOREACH system IN ARRAY '{btree,alex}'::text[] LOOP
+		FOREACH system IN ARRAY bench.turns('{btree,alex}', round) LOOP
 			EXECUTE 'CHECKPOINT';
 			PERFORM bench.timed(data_set, work, system, round, units, format('CREATE INDEX t_built ON %s USING %s (k)', on_table, system));
 			EXECUTE format('DROP INDEX %s.t_built', split_part(on_table, '.', 1));
@@ -203,7 +208,7 @@ BEGIN
 		source := format('source.insert_%s', round);
 		EXECUTE format('SELECT count(*) FROM %s', source) INTO units;
 		EXECUTE 'CHECKPOINT';
-		FOREACH system IN ARRAY '{bare,btree,alex}'::text[] LOOP
+		FOREACH system IN ARRAY bench.turns('{bare,btree,alex}', round) LOOP
 			PERFORM bench.timed(data_set, work, system, round, units, format(statement, system, source));
 			COMMIT;
 		END LOOP;
