@@ -166,7 +166,7 @@ operations(const std::string &name, Tids tids)
 		uint16_t length;
 
 		for (uint32_t i = 0; i < added; i++)
-			if (alex_delta_has_room(page.data(), UINT32_MAX))
+			if (alex_delta_has_room(page.data(), fresh[(i * 37) % added], UINT32_MAX))
 				alex_delta_append(page.data(), fresh[(i * 37) % added], &offset, &length);
 	});
 	require(alex_delta_count(page.data()) == added);

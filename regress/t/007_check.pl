@@ -12,8 +12,6 @@ use Test::More;
 
 use constant BLOCK => 8192;
 use constant WORDS => 2;    # key words of uuid
-use constant LEAF_RECORD => 8 * (WORDS + 1);
-use constant INNER_RECORD => 8 * (WORDS + 2);
 use constant NO_BLOCK => 0xFFFFFFFF;
 use constant DELETED => 1;
 use constant INCOMPLETE_SPLIT => 2;
@@ -36,6 +34,7 @@ my %field = (
 	key_frame_log2 => [ 64, 'C' ],
 	key_start => [ 70, 'S' ],
 	tie_start => [ 72, 'S' ],
+	delta_bytes => [ 82, 'C' ],
 	low_key => [ 88, 'Q' ],
 	low_tie => [ 104, 'Q' ],
 	high_key => [ 112, 'Q' ],
@@ -62,10 +61,41 @@ sub put
 sub get_page { return substr($file, $_[0] * BLOCK, BLOCK); }
 sub put_page { substr($file, $_[0] * BLOCK, BLOCK) = $_[1]; }
 
-# Word i of the newest record of a node's delta.
-sub newest { return $_[0] * BLOCK + get($_[0], 'pd_upper') + 8 * $_[1]; }
-sub get_newest { return unpack('Q', substr($file, newest(@_), 8)); }
-sub put_newest { my $value = pop; substr($file, newest(@_), 8) = pack('Q', $value); }
+# The slots of a node's delta: bytes of each column.
+sub slot_columns
+{
+	my ($block) = @_;
+	my @bytes = unpack('C6', substr($file, $block * BLOCK + 82, 6));
+	return @bytes[0 .. get($block, 'words') + (get($block, 'level') > 0 ? 1 : 0)];
+}
+
+# Where the newest record of a delta is in the file, and how long it is: behind the empty slots, whose last column is zero.
+sub newest
+{
+	my ($block) = @_;
+	my @bytes = slot_columns($block);
+	my $slot = 0;
+	$slot += $_ for @bytes;
+	my $at = $block * BLOCK + get($block, 'pd_upper');
+
+	$at += $slot while substr($file, $at + $slot - $bytes[-1], $bytes[-1]) =~ /^\0*$/;
+	return ($at, $slot);
+}
+
+# Column i of it, as the slot has it.
+sub newest_column
+{
+	my ($block, $column) = @_;
+	my @bytes = slot_columns($block);
+	my ($at) = newest($block);
+
+	$at += $bytes[$_] for 0 .. $column - 1;
+	return ($at, $bytes[$column]);
+}
+sub get_newest { my ($at, $bytes) = newest_column(@_); return unpack('Q', substr($file, $at, $bytes) . "\0" x (8 - $bytes)); }
+sub put_newest { my $value = pop; my ($at, $bytes) = newest_column(@_); substr($file, $at, $bytes) = substr(pack('Q', $value), 0, $bytes); }
+sub copy_newest { my ($at, $slot) = newest(@_); substr($file, $at, $slot) = substr($file, $at + $slot, $slot); }
+sub remove_newest { my ($at, $slot) = newest(@_); substr($file, $at, $slot) = "\0" x $slot; }
 
 sub slurp { my ($name) = @_; local $/; open(my $f, '<:raw', $name) or die "$name: $!"; return scalar <$f>; }
 sub spew { my ($name, $data) = @_; open(my $f, '>:raw', $name) or die "$name: $!"; print $f $data; close $f or die "$name: $!"; }
@@ -166,6 +196,10 @@ my @damage = (
 	[ 'version', 0, sub { put($leaf, 'version', 9) }, $leaf, qr/another format version/ ],
 	[ 'words', 0, sub { put($leaf, 'words', 1) }, $leaf, qr/another number of key words/ ],
 	[ 'upper', 0, sub { put($leaf, 'pd_upper', get($leaf, 'pd_upper') - 8) }, $leaf, qr/whole number of records/ ],
+	[ 'slots', 0, sub { put($leaf, 'delta_bytes', 9) }, $leaf, qr/delta has an impossible layout/ ],
+	[ 'gap', 0, sub { put($leaf, 'pd_upper', get($leaf, 'pd_upper') - (newest($leaf))[1]); substr($file, $leaf * BLOCK + get($leaf, 'pd_upper'), 1) = 'x' },
+		$leaf, qr/empty slot before one that is not/ ],
+	[ 'hole', 0, sub { substr($file, $leaf * BLOCK + get($leaf, 'pd_lower'), 1) = 'x' }, $leaf, qr/free space of the node is not zeroed/ ],
 	[ 'lower', 0, sub { put($leaf, 'pd_lower', get($leaf, 'pd_lower') - 64) }, $leaf, qr/outside the base/ ],
 	[ 'count', 0, sub { put($leaf, 'count', 50000) }, $leaf, qr/record count is impossible/ ],
 	[ 'radix', 0, sub { put($leaf, 'radix', 0) }, $leaf, qr/TID radix/ ],
@@ -173,10 +207,10 @@ my @damage = (
 	[ 'column', 0, sub { put($leaf, 'tie_start', BLOCK - 8) }, $leaf, qr/frame directory lies outside/ ],
 	[ 'flags', 0, sub { put($leaf, 'flags', 0x40) }, $leaf, qr/unknown flags 0x40/ ],
 	[ 'fences', 0, sub { put($leaf, 'high_key', 0) }, $leaf, qr/fences are out of order/ ],
-	[ 'outside', 0, sub { put_newest($leaf, 0, 0) }, $leaf, qr/outside the fences/ ],
-	[ 'twice', 0, sub { put_newest($leaf, $_, get_newest($leaf, $_ + WORDS + 1)) for 0 .. WORDS }, $leaf, qr/stored twice/ ],
-	[ 'tid', 0, sub { put_newest($leaf, WORDS, get_newest($leaf, WORDS) & ~0xFFFF) }, $leaf, qr/impossible TID/ ],
-	[ 'no_offset', 0, sub { put_newest($leaf, WORDS, 1 << 50) }, $leaf, qr/impossible TID/ ],
+	[ 'outside', 0, sub { put_newest($leaf, 0, ~0) }, $leaf, qr/outside the fences/ ],
+	[ 'twice', 0, sub { copy_newest($leaf) }, $leaf, qr/stored twice/ ],
+	[ 'tid', 0, sub { put_newest($leaf, WORDS, get_newest($leaf, WORDS) & ~0x7FF) }, $leaf, qr/impossible TID/ ],
+	[ 'no_offset', 0, sub { put_newest($leaf, WORDS, 1 << 11) }, $leaf, qr/impossible TID/ ],
 	[ 'child', 0, sub { put_newest($inner, WORDS + 1, NO_BLOCK) }, $inner, qr/child block is impossible/ ],
 	[ 'child_far', 0, sub { put_newest($inner, WORDS + 1, $blocks) }, $inner, qr/leads to block $blocks.* has $blocks blocks/ ],
 	[ 'child_root', 0, sub { put_newest($inner, WORDS + 1, 1) }, $inner, qr/leads to block 1,/ ],
@@ -208,7 +242,7 @@ my @damage = (
 			put($leaf, $_, get($right, $_)) for 'high_key', 'high_tie';
 			substr($file, $leaf * BLOCK + 120, 8) = substr($file, $right * BLOCK + 120, 8);
 		}, $right2, qr/No separator leads to the node: the next one, in block \d+, leads to block $right/ ],
-	[ 'lost_separator', 0, sub { put($inner, 'pd_upper', get($inner, 'pd_upper') + INNER_RECORD) }, $child, qr/No separator leads to the node/ ],
+	[ 'lost_separator', 0, sub { remove_newest($inner) }, $child, qr/No separator leads to the node/ ],
 	[ 'wrong_child', 0, sub { put_newest($inner, WORDS + 1, $deleted) }, $child, qr/in block $inner, leads to block $deleted/ ],
 	[ 'wrong_separator', 0, sub { put_newest($inner, 0, get_newest($inner, 0) + 1) }, $child, qr/low fence is not the separator that leads here from block $inner/ ],
 
@@ -217,8 +251,8 @@ my @damage = (
 	[ 'deleted_magic', 0, sub { put($deleted, 'magic', 1) }, $deleted, qr/not an alex node/ ],
 
 	# rows
-	[ 'row', 1, sub { put($leaf, 'pd_upper', get($leaf, 'pd_upper') + LEAF_RECORD) }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
-	[ 'row_tid', 1, sub { put_newest($leaf, WORDS, get_newest($leaf, WORDS) ^ (1 << 40)) }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
+	[ 'row', 1, sub { remove_newest($leaf) }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
+	[ 'row_tid', 1, sub { put_newest($leaf, WORDS, get_newest($leaf, WORDS) ^ (1 << 20)) }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
 	[ 'row_key', 1, sub { put_newest($leaf, 1, get_newest($leaf, 1) ^ 1) }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
 
 	# sound, though they may look odd
@@ -227,7 +261,7 @@ my @damage = (
 	[ 'split_done', 1, sub { put($parted, 'flags', INCOMPLETE_SPLIT) } ],
 	[ 'split_unfinished', 1, sub {
 			put($parted, 'flags', INCOMPLETE_SPLIT);
-			put($inner, 'pd_upper', get($inner, 'pd_upper') + INNER_RECORD);
+			remove_newest($inner);
 		} ],
 );
 
@@ -466,7 +500,7 @@ $standby->start;
 like(check($standby, 'busy_k', 0), qr/ERROR:  XX002: index "busy_k" is corrupt at block $victim\n.*unknown flags 0x20/s, 'damage is found on a standby');
 $standby->stop;
 put($victim, 'flags', 0);
-put($victim, 'pd_upper', get($victim, 'pd_upper') + 16);
+remove_newest($victim);
 spew($busy, $file);
 $standby->start;
 like(check($standby, 'busy_k', 1), qr/ERROR:  XX002: index "busy_k" lacks the record of row/, 'a missing record is found on a standby');

@@ -71,12 +71,15 @@ extern void alex_open(Relation rel, AlexIndex *index);
  */
 #define ALEX_MERGE_RESERVE (BLCKSZ / 32)
 
-/* Raw records in a delta are scanned by every reader: 128 of 16 bytes are 2 KB, on average half of it filled. */
-#define ALEX_LEAF_DELTA 128
+/*
+ * Most fresh records of a leaf before they are merged. Every reader scans them, at about a nanosecond each; a merge encodes and
+ * logs the whole leaf. A long base is dearer to rewrite: its delta may hold a share of it more. Keys that only grow cost no
+ * rewrite of what is there, but still an image of the page.
+ */
+#define ALEX_LEAF_DELTA 256
+#define ALEX_DELTA_SHARE 16
+#define ALEX_APPEND_DELTA 512
 #define ALEX_INNER_DELTA 64
-
-/* A long base is dearer to rewrite: its delta may hold this fraction of it more. */
-#define ALEX_DELTA_SHARE 64
 
 /* ---- alex_page.c: buffers, descent ---- */
 

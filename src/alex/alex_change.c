@@ -331,18 +331,14 @@ alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint6
 		uint64	   *records;
 		AlexReplaced result;
 
-		/*
-		 * Keys that only grow fill the rightmost leaf's delta, however large, with one merge per page of them: a
-		 * rewrite of a long base every 128 rows would cost more than the rows themselves.
-		 */
 		if (node->level > 0)
 			limit = ALEX_INNER_DELTA;
 		else if (node->right == InvalidBlockNumber)
-			limit = UINT32_MAX;
+			limit = ALEX_APPEND_DELTA;
 		else
 			limit = ALEX_LEAF_DELTA + node->count / ALEX_DELTA_SHARE;
 
-		if (alex_delta_has_room(page, limit))
+		if (alex_delta_has_room(page, record, limit))
 		{
 			WalRecord	wal;
 			uint16		offset;
@@ -350,8 +346,8 @@ alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint6
 
 			wal_begin(&wal, rel);
 			START_CRIT_SECTION();
-			alex_delta_append(page, record, &offset, &length);
-			wal_fragment(&wal, buffer, &((PageHeader) page)->pd_upper, sizeof(LocationIndex));
+			if (alex_delta_append(page, record, &offset, &length))
+				wal_fragment(&wal, buffer, &((PageHeader) page)->pd_upper, sizeof(LocationIndex));
 			wal_fragment(&wal, buffer, (char *) page + offset, length);
 			clear_incomplete(&wal, child);
 			wal_finish(&wal);

@@ -160,6 +160,9 @@ check_node(CheckState *state, BlockNumber block)
 
 	if (problem != NULL)
 		corrupt(state, block, "The %s", problem);
+	for (LocationIndex at = ((PageHeader) state->page)->pd_lower; at < ((PageHeader) state->page)->pd_upper; at++)
+		if (((char *) state->page)[at] != 0)
+			corrupt(state, block, "The free space of the node is not zeroed");
 	if (node->flags & ~(ALEX_DELETED | ALEX_INCOMPLETE_SPLIT))
 		corrupt(state, block, "The node has unknown flags 0x%02x", node->flags);
 	if (node->flags & ALEX_DELETED)

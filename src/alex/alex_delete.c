@@ -22,6 +22,7 @@ typedef struct Deletion
 	Buffer		right;			/* likewise */
 	Buffer		parent;
 	char	   *parent_image;	/* the parent without the leaf */
+	char	   *right_image;	/* the right sibling with the leaf's low fence; NULL if it has no fresh records */
 	bool		to_left;		/* the left sibling takes the range over */
 } Deletion;
 
@@ -67,6 +68,29 @@ lock_siblings(Relation rel, const AlexIndex *index, BlockNumber block, Deletion 
 	if (node->right != InvalidBlockNumber)
 		d->right = lock_block(rel, index, node->right);
 	return true;
+}
+
+/*
+ * The right sibling takes the leaf's low fence, which fresh records are stored relative to: they have to be merged. False if
+ * they do not fit.
+ */
+static bool
+prepare_right(const AlexIndex *index, Deletion *d)
+{
+	Page		right = BufferGetPage(d->right);
+	uint64	   *records;
+	uint32		n;
+	bool		fits;
+
+	if (alex_delta_count(right) == 0)
+		return true;
+	records = palloc(alex_record_count(right) * alex_stride(index->words, 0) * sizeof(uint64));
+	n = alex_decode(right, records);
+	d->right_image = alex_make_successor(index, right);
+	memcpy(alex_low_fence(d->right_image), alex_low_fence(BufferGetPage(d->leaf)), (index->words + 1) * sizeof(uint64));
+	fits = alex_node_store(d->right_image, records, n, 0);
+	pfree(records);
+	return fits;
 }
 
 /* Locks the parent and prepares its new image. False if the leaf must stay. */
@@ -120,7 +144,7 @@ prepare_parent(Relation rel, const AlexIndex *index, Deletion *d)
 	/* a hole in a line of separators can need more room than the line did: then the leaf stays */
 	fits = alex_node_store(d->parent_image, records, n - 1, 0);
 	pfree(records);
-	return fits;
+	return fits && (d->to_left || prepare_right(index, d));
 }
 
 static void
@@ -151,6 +175,11 @@ perform(Relation rel, const AlexIndex *index, Deletion *d)
 	}
 	if (right)
 	{
+		if (d->right_image)
+		{
+			alex_install(d->right, d->right_image);
+			wal_image(&wal, d->right);
+		}
 		right->left = node->left;
 		wal_fragment(&wal, d->right, &right->left, sizeof(right->left));
 		if (!d->to_left)
@@ -193,6 +222,8 @@ alex_delete_page(Relation rel, const AlexIndex *index, BlockNumber block)
 		UnlockReleaseBuffer(d.left);
 	if (d.parent_image)
 		pfree(d.parent_image);
+	if (d.right_image)
+		pfree(d.right_image);
 
 	if (done)
 		RecordFreeIndexPage(rel, block);

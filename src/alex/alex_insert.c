@@ -100,7 +100,7 @@ static void
 check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange *equal, Relation heap,
 			 ItemPointer tid, IndexUniqueCheck check, Conflict *conflict)
 {
-	uint64	   *records = palloc((CHECK_BATCH + BLCKSZ / 16) * sizeof(uint64) * (index->words + 1));
+	uint64	   *records = palloc((CHECK_BATCH + ALEX_MAX_DELTA) * sizeof(uint64) * (index->words + 1));
 	uint64		low[ALEX_MAX_WORDS + 1];
 	Buffer		buffer = first;
 	int			words = index->words;

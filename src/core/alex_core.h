@@ -69,14 +69,16 @@ alex_compare(const uint64_t *a, const uint64_t *b, int words)
 	return 0;
 }
 
-/* Number of raw records in the delta. */
+/* The slots of the delta that are in use, of a page that has slots. */
+uint32_t alex_used_slots(const void *page);
+
+/* Number of records in the delta. */
 static inline uint32_t
 alex_delta_count(const void *page)
 {
 	const AlexPageHead *head = (const AlexPageHead *) page;
-	const AlexNodeHeader *node = alex_cheader(page);
 
-	return (uint32_t) (head->pd_special - head->pd_upper) / (uint32_t) (alex_stride(node->words, node->level) * 8);
+	return head->pd_special == head->pd_upper ? 0 : alex_used_slots(page);
 }
 
 static inline uint32_t
@@ -199,14 +201,15 @@ bool alex_node_store(void *page, const uint64_t *records, uint32_t n, uint32_t r
  */
 bool alex_node_append(void *page, const void *source, const uint64_t *record, uint32_t reserve);
 
-/* Is there room for one more raw record, with at most "limit" of them in the delta? */
-bool alex_delta_has_room(const void *page, uint32_t limit);
+/* Is there room for this record in the delta, with at most "limit" of them? Not every record fits the slots of a node. */
+bool alex_delta_has_room(const void *page, const uint64_t *record, uint32_t limit);
 
 /*
- * Adds a record to the delta, which must have room.
- * *offset and *length give the changed bytes besides pd_upper, for the WAL.
+ * Adds a record to the delta, which must have room for it.
+ * *offset and *length give the changed bytes, for the WAL. Returns true if pd_upper changed, too: slots were reserved. They are
+ * zeroed here, and must be where the change is replayed, so nothing else may ever write to the hole of a page.
  */
-void alex_delta_append(void *page, const uint64_t *record, uint16_t *offset, uint16_t *length);
+bool alex_delta_append(void *page, const uint64_t *record, uint16_t *offset, uint16_t *length);
 
 /*
  * The left part of a split without re-encoding: "page" becomes a copy of "source" reduced to the records

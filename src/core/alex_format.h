@@ -20,8 +20,8 @@
  *   24   AlexNodeHeader    links, counts, model
  *   88   low fence, high fence          2 * (W + 1) words
  *   ...  base              sorted records, column by column, bit-packed in frames (frame_codec.h)
- *   ...  the hole          free space; nothing live is ever in it
- *   ...  delta             fresh records, unsorted, raw; grows towards the base
+ *   ...  the hole          free space, zeroed; nothing live is ever in it
+ *   ...  delta             fresh records, unsorted, in slots (node_delta.h); grows towards the base
  *   end-16  special area   AlexSpecial, left alone by everything but page initialisation
  */
 #ifndef ALEX_FORMAT_H
@@ -38,7 +38,7 @@ extern "C" {
 #define ALEX_MAX_RECORD_WORDS ALEX_MAX_COLUMNS
 
 #define ALEX_NODE_MAGIC UINT32_C(0x584C4131) /* "1ALX" */
-#define ALEX_FORMAT_VERSION 1
+#define ALEX_FORMAT_VERSION 2
 #define ALEX_NO_BLOCK UINT32_C(0xFFFFFFFF)
 
 /*
@@ -47,6 +47,12 @@ extern "C" {
  * 0.2 bytes each.
  */
 #define ALEX_MAX_RECORDS 40000
+
+/*
+ * Most slots of a delta, of which a page of page_size bytes has at most page_size / 8: every reader scans it, and copies what
+ * it finds to its stack.
+ */
+#define ALEX_MAX_DELTA 1024
 
 /* node flags */
 #define ALEX_DELETED 0x01		   /* out of the tree, may be recycled */
@@ -89,7 +95,7 @@ typedef struct AlexNodeHeader
 	uint8_t unused0[2];
 	uint8_t frame_log2[ALEX_MAX_COLUMNS];	   /* records per frame, a power of two */
 	uint16_t column_start[ALEX_MAX_COLUMNS];   /* byte offset of the column's frame directory */
-	uint8_t unused1[6];
+	uint8_t delta_bytes[ALEX_MAX_COLUMNS];	   /* of each column in a slot of the delta */
 } AlexNodeHeader;
 
 typedef struct AlexSpecial

@@ -8,11 +8,10 @@
 
 #include "alex_core.h"
 #include "frame_codec.h"
+#include "node_delta.h"
 
 namespace alex
 {
-
-constexpr uint32_t kMaxPageSize = 32768; // no delta is larger, so it fits an array of this size on the stack
 
 /** An encoded tie of a leaf: TIDs are numbered block * radix + offset - 1, so rows in order lie on a line. */
 constexpr uint64_t
@@ -81,11 +80,9 @@ class Node
 		return Column(page_, header_->column_start[c], header_->count, header_->frame_log2[c], head_->pd_special);
 	}
 
+	bool has_delta() const { return head_->pd_upper < head_->pd_special; }
 	uint32_t delta_count() const { return alex_delta_count(page_); }
-	const uint64_t *delta(uint32_t i) const
-	{
-		return reinterpret_cast<const uint64_t *>(page_ + head_->pd_upper) + i * stride();
-	}
+	Delta delta() const { return Delta(page_); }
 
 	/** The value that column c stores for a word of a record. */
 	uint64_t stored(int c, uint64_t word) const

@@ -31,8 +31,21 @@ alex_node_problem(const void *page, int words, uint32_t page_size)
 
 	if (head->pd_lower < start || head->pd_lower > head->pd_upper || head->pd_upper > head->pd_special)
 		return "page header has offsets out of order";
-	if ((head->pd_special - head->pd_upper) % (columns * sizeof(uint64_t)) != 0)
+
+	uint32_t slot = 0;
+
+	for (int c = 0; c < columns; c++)
+	{
+		if (h->delta_bytes[c] > 8)
+			return "delta has an impossible layout";
+		slot += h->delta_bytes[c];
+	}
+	if (h->delta_bytes[columns - 1] == 0)
+		return "delta has an impossible layout";
+	if ((head->pd_special - head->pd_upper) % slot != 0)
 		return "delta is not a whole number of records";
+	if ((head->pd_special - head->pd_upper) / slot > max_delta(head->pd_special))
+		return "delta has too many records";
 	if (h->count > ALEX_MAX_RECORDS)
 		return "record count is impossible";
 	if (h->model_word > words || h->model_shift > 63 || h->model_fraction > 63)
@@ -107,6 +120,9 @@ alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *sc
 				if ((node.column(words)[i] & ~(UINT64_C(1) << 63)) / node.radix() > UINT32_MAX)
 					return "record has an impossible TID";
 	}
+
+	if (!node.delta().sound())
+		return "delta has an empty slot before one that is not";
 
 	/* the base by itself, then with the delta: a merge would hide a base out of order */
 	node.read_range(0, h.count, scratch);

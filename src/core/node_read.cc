@@ -110,21 +110,16 @@ uint32_t
 Node::sorted_delta(const uint64_t *low, const uint64_t *high, uint64_t *out) const
 {
 	int s = stride();
-	int w = words();
-	uint32_t n = delta_count();
 	uint32_t found = 0;
 
-	for (uint32_t i = 0; i < n; i++)
-	{
-		const uint64_t *record = delta(i);
-
-		if ((low && alex_compare(record, low, w) < 0) || (high && alex_compare(record, high, w) >= 0))
-			continue;
+	if (!has_delta())
+		return 0;
+	delta().for_each(low, high, [&](const uint64_t *record) {
 		std::memcpy(out + static_cast<size_t>(found) * s, record, s * sizeof(uint64_t));
 		found++;
-	}
+	});
 	if (found > 1)
-		alex_sort_records(out, found, s, w + 1);
+		alex_sort_records(out, found, s, words() + 1);
 	return found;
 }
 
@@ -172,22 +167,19 @@ alex_find_child(const void *page, const uint64_t *position, uint64_t *separator)
 	uint64_t best[ALEX_MAX_RECORD_WORDS];
 	uint32_t beyond = alex::next_position(position, w, next) ? node.lower_bound(next) : node.count();
 	bool found = beyond > 0;
-	uint32_t n = node.delta_count();
 
-	if (found && n == 0 && !separator)
+	if (found && !node.has_delta() && !separator)
 		return static_cast<uint32_t>(node.column(w + 1)[beyond - 1]);
 	if (found)
 		node.read(beyond - 1, best);
-	for (uint32_t i = 0; i < n; i++)
-	{
-		const uint64_t *record = node.delta(i);
-
-		if (alex_compare(record, position, w) <= 0 && (!found || alex_compare(record, best, w) > 0))
-		{
-			std::memcpy(best, record, node.stride() * sizeof(uint64_t));
-			found = true;
-		}
-	}
+	if (node.has_delta())
+		node.delta().for_each(nullptr, nullptr, [&](const uint64_t *record) {
+			if (alex_compare(record, position, w) <= 0 && (!found || alex_compare(record, best, w) > 0))
+			{
+				std::memcpy(best, record, node.stride() * sizeof(uint64_t));
+				found = true;
+			}
+		});
 	if (!found)
 		return ALEX_NO_BLOCK;
 	if (separator)
@@ -250,9 +242,9 @@ alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool b
 
 	uint32_t n = end - first;
 
-	if (node.delta_count() > 0)
+	if (node.has_delta())
 	{
-		uint64_t delta[alex::kMaxPageSize / sizeof(uint64_t)];
+		uint64_t delta[ALEX_MAX_DELTA * ALEX_MAX_RECORD_WORDS];
 		uint32_t d = node.sorted_delta(low, high, delta);
 
 		alex::merge_records(out, n, delta, d, s, w);
@@ -276,10 +268,16 @@ alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool b
 }
 
 extern "C" uint32_t
+alex_used_slots(const void *page)
+{
+	return alex::Delta(page).count();
+}
+
+extern "C" uint32_t
 alex_decode(const void *page, uint64_t *out)
 {
 	Node node(page);
-	uint64_t delta[alex::kMaxPageSize / sizeof(uint64_t)];
+	uint64_t delta[ALEX_MAX_DELTA * ALEX_MAX_RECORD_WORDS];
 	uint32_t d = node.sorted_delta(nullptr, nullptr, delta);
 
 	node.read_range(0, node.count(), out);

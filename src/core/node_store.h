@@ -42,6 +42,46 @@ set_model(AlexNodeHeader *h, const uint64_t *first, const uint64_t *last, uint32
 	h->model_fraction = static_cast<uint8_t>(fraction);
 }
 
+/** A value four times as large: how far keys and blocks may go beyond what a node has before its slots are too small. */
+constexpr uint64_t
+with_slack(uint64_t value)
+{
+	return value > UINT64_MAX / 4 ? UINT64_MAX : value * 4;
+}
+
+/**
+ * Chooses the slots of the delta for a node with these fences that ends with the record "last" (null: there are too few to tell). "blocks" has the
+ * bits of its greatest heap block, and above them those of ext.
+ */
+inline void
+set_delta_layout(void *page, const uint64_t *last, uint64_t blocks)
+{
+	AlexNodeHeader *h = alex_header(page);
+	const uint64_t *low = alex_low_fence(page);
+	const uint64_t *high = alex_high_fence(page);
+	int words = h->words;
+	bool shared = true;
+	bool bounded = alex_compare(low, high, words) < 0; /* the caller may not know the right sibling yet */
+
+	std::memset(h->delta_bytes, 0, sizeof(h->delta_bytes));
+	for (int c = 0; c < alex_stride(words, h->level); c++)
+	{
+		uint64_t span = UINT64_MAX;
+
+		if (c < words && h->level == 0 && shared)
+		{
+			if (bounded)
+				span = high[c] - low[c];
+			else if (last)
+				span = with_slack(last[c] - low[c]);
+		}
+		else if (c == words && h->level == 0)
+			span = blocks >> 32 != 0 ? UINT64_MAX >> 8 : with_slack(blocks) << kOffsetBits | 0xFFFFFFFF;
+		h->delta_bytes[c] = static_cast<uint8_t>(bytes_for(span));
+		shared = shared && span == 0;
+	}
+}
+
 /**
  * Makes n records the base of a node: values[c] are those of column c, encoded with "radix", stored as plans[c] says.
  * Returns false, with the node unchanged, if less than "reserve" bytes would stay free.
@@ -81,6 +121,12 @@ store_columns(void *page, const Values *values, const ColumnPlan *plans, uint32_
 		last[c] = values[c](n - 1);
 	}
 	set_model(h, first, last, n, words);
+
+	uint64_t greatest = 0; /* tie */
+
+	for (uint32_t i = 0; i < n && h->level == 0; i++)
+		greatest = std::max(greatest, values[words](i));
+	set_delta_layout(page, n > 1 ? last : nullptr, decode_tie(greatest, radix) >> 16);
 	head->pd_lower = static_cast<uint16_t>(start);
 	head->pd_upper = head->pd_special;
 	/* no stale bytes in the hole: images compress better, and pages built alike are alike */

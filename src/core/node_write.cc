@@ -126,6 +126,25 @@ write_continued(const Column &column, const Continuation &c, const RecordValues 
 	}
 }
 
+/** The bits of the heap blocks of some records, and above them those of ext. */
+uint64_t
+block_bits(const uint64_t *records, uint32_t n, int stride, int words)
+{
+	uint64_t bits = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		bits |= records[static_cast<size_t>(i) * stride + words] >> 16;
+	return bits;
+}
+
+/** Slots that can be added to a delta now: up to a chunk. */
+uint32_t
+new_slots(const AlexPageHead *head, const Delta &delta)
+{
+	return std::min({kDeltaChunk, max_delta(head->pd_special) - delta.slots(),
+					 static_cast<uint32_t>(head->pd_upper - head->pd_lower) / delta.size()});
+}
+
 } // namespace
 } // namespace alex
 
@@ -160,6 +179,7 @@ alex_node_init(void *page, uint32_t page_size, int words, int level, const uint6
 		h->frame_log2[c] = alex::kMaxFrameLog2;
 		h->column_start[c] = head->pd_lower;
 	}
+	alex::set_delta_layout(page, nullptr, 0);
 }
 
 extern "C" bool
@@ -196,7 +216,7 @@ alex_node_append(void *page, const void *source, const uint64_t *record, uint32_
 	int columns = from.columns();
 	uint32_t count = from.count();
 	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET + 2 * (words + 1) * sizeof(uint64_t));
-	uint64_t added[alex::kMaxPageSize / sizeof(uint64_t) + ALEX_MAX_RECORD_WORDS];
+	uint64_t added[(ALEX_MAX_DELTA + 1) * ALEX_MAX_RECORD_WORDS];
 	uint64_t last[ALEX_MAX_RECORD_WORDS];
 	uint32_t n = from.sorted_delta(nullptr, nullptr, added);
 
@@ -248,6 +268,8 @@ alex_node_append(void *page, const void *source, const uint64_t *record, uint32_
 		}
 	}
 	alex::set_model(h, first, last, count + n, words);
+	alex::set_delta_layout(page, added + static_cast<size_t>(n - 1) * columns,
+						   h->level == 0 ? alex::block_bits(added, n, columns, words) : 0);
 	head->pd_lower = static_cast<uint16_t>(start);
 	head->pd_upper = head->pd_special;
 	std::memset(static_cast<char *>(page) + start, 0, head->pd_upper - start);
@@ -255,27 +277,34 @@ alex_node_append(void *page, const void *source, const uint64_t *record, uint32_
 }
 
 extern "C" bool
-alex_delta_has_room(const void *page, uint32_t limit)
+alex_delta_has_room(const void *page, const uint64_t *record, uint32_t limit)
 {
-	const auto *head = static_cast<const AlexPageHead *>(page);
-	const AlexNodeHeader *h = alex_cheader(page);
-	uint32_t size = alex_stride(h->words, h->level) * sizeof(uint64_t);
+	alex::Delta delta(page);
+	uint32_t used = delta.count();
 
-	return head->pd_upper - head->pd_lower >= static_cast<int>(size) && alex_delta_count(page) < limit &&
-		   alex_record_count(page) < ALEX_MAX_RECORDS;
+	return (used < delta.slots() || alex::new_slots(static_cast<const AlexPageHead *>(page), delta) > 0) && used < limit &&
+		   alex_cheader(page)->count + used < ALEX_MAX_RECORDS && delta.fits(record);
 }
 
-extern "C" void
+extern "C" bool
 alex_delta_append(void *page, const uint64_t *record, uint16_t *offset, uint16_t *length)
 {
 	auto *head = static_cast<AlexPageHead *>(page);
-	const AlexNodeHeader *h = alex_cheader(page);
-	uint32_t size = alex_stride(h->words, h->level) * sizeof(uint64_t);
+	alex::Delta delta(page);
+	uint32_t used = delta.count();
+	bool more = used == delta.slots();
 
-	head->pd_upper = static_cast<uint16_t>(head->pd_upper - size);
-	std::memcpy(static_cast<char *>(page) + head->pd_upper, record, size);
-	*offset = head->pd_upper;
-	*length = static_cast<uint16_t>(size);
+	if (more)
+	{
+		uint32_t bytes = alex::new_slots(head, delta) * delta.size();
+
+		head->pd_upper = static_cast<uint16_t>(head->pd_upper - bytes);
+		std::memset(static_cast<char *>(page) + head->pd_upper, 0, bytes);
+	}
+	*offset = static_cast<uint16_t>(delta.slot(used) - static_cast<const char *>(page));
+	*length = static_cast<uint16_t>(delta.size());
+	delta.put(static_cast<char *>(page) + *offset, record);
+	return more;
 }
 
 extern "C" void
@@ -289,7 +318,6 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 	uint32_t keep = from.lower_bound(high);
 	const auto *source_head = static_cast<const AlexPageHead *>(source);
 	uint32_t page_size = source_head->pd_special + ALEX_SPECIAL_SIZE;
-	size_t record_size = columns * sizeof(uint64_t);
 
 	/* everything up to the fences, then each column's leading frames as they are */
 	alex_node_init(page, page_size, words, old.level, alex_low_fence(source), high, old.left, old.right);
@@ -329,10 +357,19 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 	}
 	head->pd_lower = static_cast<uint16_t>(to - static_cast<char *>(page));
 
-	for (uint32_t i = from.delta_count(); i-- > 0;)
-		if (alex_compare(from.delta(i), high, words) < 0 && head->pd_upper - head->pd_lower >= static_cast<int>(record_size))
+	/* the same low fence and the same layout: slots are copied as they are */
+	alex::Delta delta(source);
+	uint32_t used = delta.count();
+
+	for (uint32_t i = 0; i < used; i++)
+	{
+		uint64_t record[ALEX_MAX_RECORD_WORDS];
+
+		delta.read(i, record);
+		if (alex_compare(record, high, words) < 0 && head->pd_upper - head->pd_lower >= static_cast<int>(delta.size()))
 		{
-			head->pd_upper = static_cast<uint16_t>(head->pd_upper - record_size);
-			std::memcpy(static_cast<char *>(page) + head->pd_upper, from.delta(i), record_size);
+			head->pd_upper = static_cast<uint16_t>(head->pd_upper - delta.size());
+			std::memcpy(static_cast<char *>(page) + head->pd_upper, delta.slot(i), delta.size());
 		}
+	}
 }

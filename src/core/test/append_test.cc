@@ -44,7 +44,7 @@ TEST_P(Append, HoldsBaseDeltaAndRecord)
 
 					for (uint32_t i = 0; i < delta && room; i++)
 					{
-						room = alex_delta_has_room(source.data(), UINT32_MAX);
+						room = alex_delta_has_room(source.data(), records[base + delta - 1 - i], UINT32_MAX);
 						if (room) /* backwards: the delta is unsorted */
 							alex_delta_append(source.data(), records[base + delta - 1 - i], &offset, &length);
 					}

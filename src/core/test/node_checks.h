@@ -59,10 +59,15 @@ disguise(Page &page, int words)
 		log2 = 6 + log2 % 11;
 
 	const uint32_t start = ALEX_FENCES_OFFSET + 16U * (words + 1);
-	const uint32_t record_bytes = static_cast<uint32_t>(page.stride()) * 8;
 	const uint32_t room = head.pd_special - start;
 
-	head.pd_upper = static_cast<uint16_t>(head.pd_special - head.pd_upper % (room / record_bytes + 1) * record_bytes);
+	for (uint8_t &bytes : node.delta_bytes)
+		bytes %= 9;
+	node.delta_bytes[page.stride() - 1] |= 1;
+	node.delta_bytes[page.stride() - 1] %= 8;
+	const uint32_t slot = page.slot_bytes();
+
+	head.pd_upper = static_cast<uint16_t>(head.pd_special - head.pd_upper % (std::min(room / slot, page.most_slots()) + 1) * slot);
 	head.pd_lower = static_cast<uint16_t>(start + head.pd_lower % (head.pd_upper - start + 1U));
 	for (int c = 0; c < page.stride(); c++)
 	{
@@ -104,7 +109,7 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 	uint64_t record[ALEX_MAX_RECORD_WORDS] = {};
 	uint64_t *decoded = scratch_of(stride, page_size);
 
-	require(n <= ALEX_MAX_RECORDS && delta <= page_size / (8U * stride), "counts are bounded");
+	require(n <= ALEX_MAX_RECORDS && delta <= page.most_slots(), "counts are bounded");
 	const char *problem = alex_node_validate(page.data(), words, page_size, decoded);
 	require(!pristine || problem == nullptr, "validate accepts what the core made");
 	require(alex_decode(page.data(), decoded) == n + delta, "decode returns every record");
@@ -179,7 +184,7 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 		interesting_position(records, words, rng, record);
 	}
 
-	if (alex_delta_has_room(copy.data(), UINT32_MAX))
+	if (alex_delta_has_room(copy.data(), record, UINT32_MAX))
 		alex_delta_append(copy.data(), record, &offset, &length);
 	if (below(rng, 4) == 0)
 	{

@@ -16,10 +16,13 @@ class NodeChange : public ::testing::TestWithParam<Shape>
 
 /* What replay does with the bytes a caller logs for an append. */
 void
-replay_append(Page &page, const Page &after, uint16_t offset, uint16_t length)
+replay_append(Page &page, const Page &after, uint16_t offset, uint16_t length, bool slots)
 {
+	page.zero_hole(); /* the change before was replayed, too */
 	std::memcpy(page.bytes() + offset, static_cast<const char *>(after.data()) + offset, length);
-	page.head().pd_upper = after.head().pd_upper;
+	if (slots)
+		page.head().pd_upper = after.head().pd_upper;
+	page.zero_hole();
 }
 
 TEST_P(NodeChange, AppendUntilFull)
@@ -58,23 +61,31 @@ TEST_P(NodeChange, AppendUntilFull)
 		uint32_t count = 0;
 		for (const uint32_t i : fresh)
 		{
-			const bool room = page.free_bytes() >= record_bytes;
+			const bool full = count == page.slots() &&
+				(page.free_bytes() < page.slot_bytes() || page.slots() == page.most_slots());
+			const bool room = !full && page.slot_fits(records[i]);
 			uint16_t offset = 0;
 			uint16_t length = 0;
 
-			ASSERT_EQ(alex_delta_has_room(page.data(), UINT32_MAX), room);
-			ASSERT_FALSE(alex_delta_has_room(page.data(), count));
-			ASSERT_EQ(alex_delta_has_room(page.data(), count + 1), room);
-			if (!room)
+			ASSERT_EQ(alex_delta_has_room(page.data(), records[i], UINT32_MAX), room);
+			ASSERT_FALSE(alex_delta_has_room(page.data(), records[i], count));
+			ASSERT_EQ(alex_delta_has_room(page.data(), records[i], count + 1), room);
+			if (full)
 				break;
+			if (!room)
+				continue;
 
 			Page before = page;
-			alex_delta_append(page.data(), records[i], &offset, &length);
-			ASSERT_EQ(page.head().pd_upper, before.head().pd_upper - record_bytes);
+			const bool slots = alex_delta_append(page.data(), records[i], &offset, &length);
+			ASSERT_EQ(slots, count == before.slots());
+			ASSERT_EQ(slots, page.head().pd_upper != before.head().pd_upper);
+			ASSERT_LE(page.slots(), count + 16);
 			ASSERT_GE(offset, page.head().pd_upper);
 			ASSERT_LE(offset + length, page.head().pd_special);
-			replay_append(before, page, offset, length);
-			ASSERT_EQ(before, page) << "append changes bytes it does not tell";
+			replay_append(before, page, offset, length, slots);
+			Page replayed = page;
+			replayed.zero_hole();
+			ASSERT_EQ(before, replayed) << "append changes bytes it does not tell";
 			ASSERT_EQ(alex_delta_count(page.data()), ++count);
 			ASSERT_EQ(alex_record_count(page.data()), count + base.size());
 			ASSERT_STREQ(alex_node_problem(page.data(), shape.words, shape.page_size), nullptr);
@@ -101,6 +112,41 @@ TEST_P(NodeChange, AppendUntilFull)
 			ASSERT_STREQ(alex_node_validate(page.data(), shape.words, shape.page_size, scratch.data()), nullptr);
 		}
 	}
+}
+
+/* What slots are for: a fresh record takes, and logs, only the bytes in which records of its node can differ. */
+TEST(Slots, AreAsWideAsTheNodeNeeds)
+{
+	const auto length_of = [](const std::vector<uint64_t> &low, const uint64_t *high, uint64_t step, uint64_t block) {
+		Page page(8192);
+		Records records(static_cast<int>(low.size()));
+		uint16_t offset = 0;
+		uint16_t length = 0;
+		const int words = static_cast<int>(low.size()) - 1;
+
+		alex_node_init(page.data(), 8192, words, 0, low.data(), high, ALEX_NO_BLOCK, high ? 9 : ALEX_NO_BLOCK);
+		for (uint64_t i = 0; i < 101; i++)
+		{
+			std::vector<uint64_t> record = low;
+
+			record[words - 1] += i * step;
+			record[words] = block << 16 | (i + 1);
+			records.add(record.data());
+		}
+		EXPECT_TRUE(alex_node_store(page.data(), records.data(), 100, 0));
+		EXPECT_TRUE(alex_delta_has_room(page.data(), records[100], UINT32_MAX));
+		alex_delta_append(page.data(), records[100], &offset, &length);
+		return length;
+	};
+	const uint64_t high[] = {1000 << 20, 0};
+	const uint64_t high2[] = {7, UINT64_C(1) << 63, 0};
+
+	EXPECT_EQ(length_of({1 << 20, 0}, nullptr, 1, 5000), 2 + 4) << "serial keys, the rightmost leaf";
+	EXPECT_EQ(length_of({1 << 20, 0}, nullptr, 1000, 5000), 3 + 4);
+	EXPECT_EQ(length_of({1 << 20, 0}, high, 1000, 5000), 4 + 4) << "up to the high fence";
+	EXPECT_EQ(length_of({1 << 20, 0}, nullptr, 1, 3000000), 2 + 5) << "a table of 24 GB";
+	EXPECT_EQ(length_of({1 << 20, 0}, nullptr, 1, 0x1FFFF0000), 2 + 7) << "a NULL";
+	EXPECT_EQ(length_of({7, 0, 0}, high2, 1, 5000), 8 + 4) << "a word that all records share";
 }
 
 void
@@ -211,7 +257,7 @@ TEST_P(NodeChange, TruncateThenAppend)
 			alex_node_truncate(left.data(), node.page.data(), node.records[cut]);
 			left.node().right = ALEX_NO_BLOCK;
 			uint32_t raw = 0;
-			while (raw + 1 < added.size() && alex_delta_has_room(left.data(), UINT32_MAX))
+			while (raw + 1 < added.size() && alex_delta_has_room(left.data(), added[raw], UINT32_MAX))
 			{
 				expected.add(added[raw]);
 				alex_delta_append(left.data(), added[raw++], &offset, &length);

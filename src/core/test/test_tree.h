@@ -401,7 +401,7 @@ private:
 			const uint32_t block = find(level, fresh);
 			Page &page = pages_[block];
 
-			if (alex_delta_has_room(page.data(), delta_limit_))
+			if (alex_delta_has_room(page.data(), fresh, delta_limit_))
 			{
 				alex_delta_append(page.data(), fresh, &offset, &length);
 				return;

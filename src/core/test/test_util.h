@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <numeric>
 #include <string>
 
 #include "../alex_core.h"
@@ -66,6 +67,45 @@ public:
 	const AlexNodeHeader &node() const { return *alex_cheader(data()); }
 	int stride() const { return alex_stride(node().words, node().level); }
 	uint32_t free_bytes() const { return head().pd_upper - head().pd_lower; }
+
+	/* The slots of the delta, as alex_format.h and node_delta.h draw them. */
+	uint32_t
+	slot_bytes() const
+	{
+		return static_cast<uint32_t>(std::accumulate(node().delta_bytes, node().delta_bytes + stride(), 0));
+	}
+	uint32_t slots() const { return (head().pd_special - head().pd_upper) / slot_bytes(); }
+	uint32_t most_slots() const { return std::min<uint32_t>(size_ / 8, ALEX_MAX_DELTA); }
+	uint8_t *slot(uint32_t i) { return bytes() + head().pd_special - (i + 1) * slot_bytes(); }
+
+	/* Can the slots hold a record? */
+	bool
+	slot_fits(const uint64_t *record) const
+	{
+		bool shared = true;
+
+		for (int c = 0; c < stride(); c++)
+		{
+			const int width = node().delta_bytes[c];
+			uint64_t value = record[c];
+
+			if (c < node().words && shared)
+				value -= alex_low_fence(data())[c];
+			if (c == node().words && node().level == 0 && width < 7)
+			{
+				if (value >> 48 != 0 || (value & 0xFFFF) >= 2048)
+					return false;
+				value = (value >> 16) * 2048 + (value & 0xFFFF);
+			}
+			if (width < 8 && value >> 8 * width != 0)
+				return false;
+			shared = shared && width == 0;
+		}
+		return true;
+	}
+
+	/* What replay does to the hole. */
+	void zero_hole() { std::memset(bytes() + head().pd_lower, 0, free_bytes()); }
 
 	/* Nothing live is in the hole, so what is there must not matter. */
 	void
@@ -332,7 +372,9 @@ full_node(const Shape &shape, const Records &records, unsigned delta_share, Rng 
 	const uint32_t record_bytes = static_cast<uint32_t>(shape.stride()) * 8;
 	uint32_t n = alex_fit(records.data(), static_cast<uint32_t>(records.size()), shape.words, shape.level, capacity, false, 0);
 
-	for (;; n -= (n + 15) / 16)
+	std::vector<bool> unfit(n); /* for the slots, so it goes to the base */
+
+	for (;;)
 	{
 		Page page = empty_node(shape, records, 0, n);
 		Records base(shape.stride());
@@ -342,13 +384,25 @@ full_node(const Shape &shape, const Records &records, unsigned delta_share, Rng 
 
 		for (uint32_t i = 0; i < n; i++)
 		{
-			const bool raw = delta_share > 0 && (i > 0 || shape.level == 0) && below(rng, delta_share) == 0 &&
+			const bool raw = delta_share > 0 && !unfit[i] && (i > 0 || shape.level == 0) && below(rng, delta_share) == 0 &&
 				delta.size() < capacity / 2 / record_bytes;
 
 			(raw ? delta : base).add(records[i]);
 		}
 		if (!alex_node_store(page.data(), base.data(), static_cast<uint32_t>(base.size()),
 							 static_cast<uint32_t>(delta.size()) * record_bytes))
+		{
+			n -= (n + 15) / 16;
+			continue;
+		}
+		bool all_fit = true;
+		for (size_t i = 0; i < delta.size(); i++)
+			if (!page.slot_fits(delta[i]))
+			{
+				unfit[records.lower_bound(delta[i], shape.words)] = true;
+				all_fit = false;
+			}
+		if (!all_fit)
 			continue;
 		std::vector<size_t> order(delta.size());
 		for (size_t i = 0; i < order.size(); i++)

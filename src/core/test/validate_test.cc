@@ -23,7 +23,27 @@ protected:
 		Rng rng(1);
 		const Shape shape = GetParam();
 		const Records records = sorted_records(datasets()[0], shape, shape.page_size / 4, Tids::varying, rng);
-		Page node = full_node(shape, records, 6, rng).page;
+		Node full = full_node(shape, records, 6, rng);
+		Page node = full.page;
+		Records fresh(shape.stride());
+		uint16_t offset;
+		uint16_t length;
+
+		/* slots that take any record, as wide as the record itself */
+		for (size_t i = 0; i < full.records.size(); i++)
+		{
+			uint64_t record[ALEX_MAX_RECORD_WORDS];
+			const uint32_t at = alex_lower_bound(node.data(), full.records[i]);
+
+			if (at < node.node().count)
+				alex_read(node.data(), at, record);
+			if (at == node.node().count || alex_compare(record, full.records[i], shape.words) != 0)
+				fresh.add(full.records[i]);
+		}
+		node.head().pd_upper = node.head().pd_special;
+		std::fill_n(node.node().delta_bytes, shape.stride(), 8);
+		for (size_t i = 0; i < fresh.size() && alex_delta_has_room(node.data(), fresh[i], UINT32_MAX); i++)
+			alex_delta_append(node.data(), fresh[i], &offset, &length);
 
 		ASSERT_NE(node.node().right, ALEX_NO_BLOCK);
 		ASSERT_GT(node.node().count, 2U);
@@ -69,10 +89,18 @@ protected:
 		exercise(page, GetParam().words, rng);
 	}
 
+	/* A record in the delta; its first word as the distance from the low fence's. */
 	uint64_t *
 	delta(Page &page, uint32_t i) const
 	{
-		return reinterpret_cast<uint64_t *>(page.bytes() + page.head().pd_upper) + static_cast<size_t>(i) * page.stride();
+		return reinterpret_cast<uint64_t *>(page.slot(i));
+	}
+
+	void
+	set_delta(Page &page, uint32_t i, const uint64_t *position) const
+	{
+		std::copy_n(position, GetParam().words + 1, delta(page, i));
+		delta(page, i)[0] -= alex_low_fence(page.data())[0];
 	}
 
 	/* Frame f of a column. */
@@ -101,6 +129,17 @@ TEST_P(Validate, PageHead)
 
 	expect_problem("all zeroes", [](Page &p) { std::memset(p.data(), 0, p.size()); });
 	expect_problem("all ones", [](Page &p) { std::memset(p.data(), 0xFF, p.size()); });
+	expect_problem("slots with a column of 9 bytes", [](Page &p) { p.node().delta_bytes[0] = 9; });
+	expect_problem("slots that cannot say they are in use", [](Page &p) { p.node().delta_bytes[p.stride() - 1] = 0; });
+	expect_problem("too many slots", [](Page &p) {
+		std::fill_n(p.node().delta_bytes, p.stride(), 0);
+		p.node().delta_bytes[p.stride() - 1] = 1;
+		p.node().count = 0;
+		p.head().pd_lower = static_cast<uint16_t>(ALEX_FENCES_OFFSET + 16 * (p.node().words + 1));
+		for (uint16_t &start : p.node().column_start)
+			start = p.head().pd_lower;
+		p.head().pd_upper = static_cast<uint16_t>(p.head().pd_special - p.most_slots() - 1);
+	});
 	expect_problem("magic", [](Page &p) { p.node().magic ^= 1; });
 	expect_problem("newer version", [](Page &p) { p.node().version++; });
 	expect_problem("no words", [](Page &p) { p.node().words = 0; });
@@ -172,18 +211,25 @@ TEST_P(Validate, Delta)
 	const int words = GetParam().words;
 
 	expect_invalid("delta record before the low fence", [=, this](Page &p) {
-		std::copy_n(alex_low_fence(p.data()), words + 1, delta(p, 0));
-		step_position(delta(p, 0), words, false);
+		uint64_t position[position_max];
+
+		std::copy_n(alex_low_fence(p.data()), words + 1, position);
+		step_position(position, words, false);
+		set_delta(p, 0, position);
 	});
-	expect_invalid("delta record at the high fence", [=, this](Page &p) {
-		std::copy_n(alex_high_fence(p.data()), words + 1, delta(p, 1));
-	});
+	expect_invalid("delta record at the high fence", [=, this](Page &p) { set_delta(p, 1, alex_high_fence(p.data())); });
 	expect_invalid("delta record twice", [=, this](Page &p) { std::copy_n(delta(p, 0), words + 1, delta(p, 1)); });
 	expect_invalid("delta record also in the base", [=, this](Page &p) {
 		uint64_t record[ALEX_MAX_RECORD_WORDS];
 
 		alex_read(p.data(), p.node().count / 2, record);
-		std::copy_n(record, words + 1, delta(p, 1));
+		set_delta(p, 1, record);
+	});
+	expect_invalid("an empty slot among those in use", [=, this](Page &p) { std::fill_n(delta(p, 0), p.stride(), 0); });
+	expect_invalid("something in an empty slot", [=, this](Page &p) {
+		p.head().pd_upper = static_cast<uint16_t>(p.head().pd_upper - (alex_delta_count(p.data()) == p.slots() ? p.slot_bytes() : 0));
+		std::fill_n(delta(p, p.slots() - 1), p.stride(), 0);
+		*delta(p, p.slots() - 1) = 1;
 	});
 	if (GetParam().level > 0)
 	{

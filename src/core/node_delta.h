@@ -1,0 +1,218 @@
+/*
+ * node_delta.h - the fresh records of a node, in slots of equal size.
+ *
+ * Slot i ends i slots below the special area. It holds the columns of a record one after the other, each in the
+ * delta_bytes[c] low bytes of a code, little-endian:
+ *   key word   its distance from the low fence's word while no column before it has bytes, later ones as they are: what
+ *              all records that a node can get have in common takes no byte
+ *   tie        of a leaf with less than RAW_TIE_BYTES: heap block << 11 | heap offset; else as it is
+ *   child      as it is
+ * A record that the layout cannot hold does not fit, and the node has to be rewritten, which chooses the layout anew.
+ *
+ * Slots are reserved in chunks, zeroed, and filled in order. The code of a record's last column is never zero, so a slot
+ * says itself whether it is in use, and adding a record changes nothing else in the page.
+ */
+#ifndef ALEX_NODE_DELTA_H
+#define ALEX_NODE_DELTA_H
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "alex_core.h"
+
+namespace alex
+{
+
+constexpr uint32_t kDeltaChunk = 16; // slots reserved at once
+constexpr int kRawTieBytes = 7;
+constexpr int kOffsetBits = 11; // of a heap offset in a short tie: more than a page of 32 KB has rows
+
+/** Most slots of a page, so that a delta fits arrays on the stack. */
+constexpr uint32_t
+max_delta(uint32_t special)
+{
+	return std::min<uint32_t>((special + ALEX_SPECIAL_SIZE) / 8, ALEX_MAX_DELTA);
+}
+
+/** Bytes that hold every value up to this one. */
+constexpr int
+bytes_for(uint64_t value)
+{
+	return (64 - std::countl_zero(value) + 7) / 8;
+}
+
+class Delta
+{
+  public:
+	explicit Delta(const void *page)
+	{
+		const auto *head = static_cast<const AlexPageHead *>(page);
+		const AlexNodeHeader *h = alex_cheader(page);
+		bool shared = true;
+
+		special_ = head->pd_special;
+		end_ = static_cast<const char *>(page) + special_;
+		words_ = h->words;
+		columns_ = alex_stride(words_, h->level);
+		leaf_ = h->level == 0;
+		for (int c = 0; c < columns_; c++)
+		{
+			int bytes = std::min<int>(h->delta_bytes[c], 8); /* more only if damaged */
+
+			start_[c] = static_cast<uint8_t>(size_);
+			bytes_[c] = static_cast<uint8_t>(bytes);
+			mask_[c] = bytes == 8 ? ~UINT64_C(0) : (UINT64_C(1) << bytes * 8) - 1;
+			base_[c] = shared && c < words_ ? alex_low_fence(page)[c] : 0;
+			shared = shared && bytes == 0;
+			size_ += bytes;
+		}
+		slots_ = size_ > 0 ? (head->pd_special - head->pd_upper) / size_ : 0;
+	}
+
+	uint32_t size() const { return size_; } // bytes of a slot
+	uint32_t slots() const { return slots_; }
+
+	/** Slots in use: all but some of the last chunk. */
+	uint32_t count() const
+	{
+		uint32_t low = slots_ > kDeltaChunk ? slots_ - kDeltaChunk : 0;
+		uint32_t high = slots_;
+
+		while (low < high)
+		{
+			uint32_t middle = (low + high) / 2;
+
+			if (code(middle, columns_ - 1) != 0)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		return low;
+	}
+
+	/** Are the slots in use all before the others, and those all zero? */
+	bool sound() const
+	{
+		uint32_t n = count();
+
+		for (uint32_t i = 0; i < slots_; i++)
+			if (i < n ? code(i, columns_ - 1) == 0 : std::any_of(slot(i), slot(i) + size_, [](char b) { return b != 0; }))
+				return false;
+		return true;
+	}
+
+	/** Where slot i starts. */
+	const char *slot(uint32_t i) const { return end_ - (i + 1) * size_; }
+
+	void read(uint32_t i, uint64_t *out) const
+	{
+		for (int c = 0; c < columns_; c++)
+			out[c] = base_[c] + code(i, c);
+		if (short_tie())
+			out[words_] = out[words_] >> kOffsetBits << 16 | (out[words_] & ((1 << kOffsetBits) - 1));
+	}
+
+	bool fits(const uint64_t *record) const
+	{
+		for (int c = 0; c < columns_; c++)
+			if ((encode(record, c) & ~mask_[c]) != 0)
+				return false;
+		return !short_tie() || (record[words_] >> ALEX_TID_BITS == 0 && (record[words_] & 0xFFFF) >> kOffsetBits == 0);
+	}
+
+	/** Writes a record that fits to a slot of the page, which is the caller's. */
+	void put(char *to, const uint64_t *record) const
+	{
+		for (int c = 0; c < columns_; c++)
+		{
+			uint64_t value = encode(record, c);
+
+			std::memcpy(to + start_[c], &value, bytes_[c]);
+		}
+	}
+
+	/** Calls found(record) with the records within [low, high), newest first; either bound may be null. */
+	template <typename Found>
+	void for_each(const uint64_t *low, const uint64_t *high, const Found &found) const
+	{
+		uint32_t n = count();
+		int c = 0;
+		uint64_t from = 0;
+		bool bounded_below = low != nullptr;
+		bool bounded_above = high != nullptr;
+
+		/* the first word that varies tells most of those outside from those within */
+		while (c < words_ && bytes_[c] == 0)
+		{
+			bounded_below = bounded_below && low[c] == base_[c];
+			bounded_above = bounded_above && high[c] == base_[c];
+			c++;
+		}
+		uint64_t to = mask_[c];
+
+		if (c < words_ && bounded_below && low[c] > base_[c])
+			from = low[c] - base_[c];
+		if (c < words_ && bounded_above)
+		{
+			if (high[c] < base_[c])
+				return;
+			to = std::min(to, high[c] - base_[c]);
+		}
+		if (n == 0 || from > to)
+			return;
+
+		uint64_t span = to - from;
+		uint64_t mask = mask_[c];
+		const char *at = slot(n - 1) + start_[c];
+
+		for (uint32_t i = n; i-- > 0; at += size_)
+		{
+			uint64_t record[ALEX_MAX_RECORD_WORDS];
+
+			if ((load(at) & mask) - from > span)
+				continue;
+			read(i, record);
+			if ((!low || alex_compare(record, low, words_) >= 0) && (!high || alex_compare(record, high, words_) < 0))
+				found(record);
+		}
+	}
+
+  private:
+	bool short_tie() const { return leaf_ && bytes_[words_] < kRawTieBytes; }
+
+	uint64_t encode(const uint64_t *record, int c) const
+	{
+		if (c == words_ && short_tie())
+			return (record[c] >> 16 & 0xFFFFFFFF) << kOffsetBits | (record[c] & 0xFFFF);
+		return record[c] - base_[c];
+	}
+
+	/* a load may reach into the special area, but never beyond it */
+	static uint64_t load(const char *at)
+	{
+		uint64_t word;
+
+		std::memcpy(&word, at, sizeof(word));
+		return word;
+	}
+
+	uint64_t code(uint32_t i, int c) const { return load(slot(i) + start_[c]) & mask_[c]; }
+
+	const char *end_;
+	uint32_t special_;
+	uint32_t size_ = 0;
+	uint32_t slots_;
+	int words_;
+	int columns_;
+	bool leaf_;
+	uint8_t start_[ALEX_MAX_COLUMNS];
+	uint8_t bytes_[ALEX_MAX_COLUMNS];
+	uint64_t mask_[ALEX_MAX_COLUMNS];
+	uint64_t base_[ALEX_MAX_COLUMNS];
+};
+
+} // namespace alex
+
+#endif // ALEX_NODE_DELTA_H
