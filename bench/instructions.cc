@@ -17,6 +17,7 @@ namespace
 constexpr uint32_t page_size = 8192;
 constexpr size_t total = 40000;
 constexpr size_t lookups = 2000;
+constexpr size_t inserts = 5000;
 
 template <typename Work>
 void
@@ -130,6 +131,23 @@ operations(const std::string &name, Tids tids)
 
 		for (size_t i = 0; i < lookups; i++)
 			sink = alex_collect(leaves[i], wanted[i], nullptr, false, 100, out.data(), &more);
+	});
+
+	/* Whole inserts at random places, with the way down, merges and splits, into a tree of the other half. */
+	Tree half(set.words, page_size, 256);
+	Records even(sorted.stride());
+	std::vector<const uint64_t *> odd;
+	for (size_t i = 0; i + 1 < total; i += 2)
+	{
+		even.add(sorted[i]);
+		odd.push_back(sorted[i + 1]);
+	}
+	for (size_t i = 0; i < inserts; i++)
+		std::swap(odd[i], odd[i + below(rng, odd.size() - i)]);
+	half.build(even, 0);
+	count("insert" + of, inserts, [&] {
+		for (size_t i = 0; i < inserts; i++)
+			half.insert(odd[i]);
 	});
 
 	/* One full leaf of the middle of the tree. */
