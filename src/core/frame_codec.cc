@@ -28,22 +28,4 @@ Line::through(uint64_t rise, uint64_t run, bool negative)
 	return line;
 }
 
-void
-Column::read(uint32_t first, uint32_t n, uint64_t *out, int stride) const
-{
-	uint32_t mask = (1u << log2_) - 1;
-
-	while (n > 0)
-	{
-		Frame f = frame(first >> log2_);
-		uint32_t j = first & mask;
-		uint32_t end = std::min(mask + 1, j + n);
-
-		n -= end - j;
-		first += end - j;
-		for (; j < end; j++, out += stride)
-			*out = value(f, j);
-	}
-}
-
 } // namespace alex

@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -139,8 +140,17 @@ class Column
 		__builtin_prefetch(page_ + std::min(data_ + f.offset() * 8 + ((i & ((1u << log2_) - 1)) * f.width() >> 3), limit_));
 	}
 
-	/** Reads values first .. first + n - 1 to out[0], out[stride], ... */
-	void read(uint32_t first, uint32_t n, uint64_t *out, int stride) const;
+	/**
+	 * Reads values first .. first + n - 1, each as convert() returns it, to out[0], out[stride], ... The stride may be
+	 * negative.
+	 */
+	template <typename Convert>
+	void read(uint32_t first, uint32_t n, uint64_t *out, int stride, Convert convert) const;
+
+	void read(uint32_t first, uint32_t n, uint64_t *out, int stride) const
+	{
+		read(first, n, out, stride, [](uint64_t value) { return value; });
+	}
 
 	uint32_t data_start() const { return data_; }
 	int log2() const { return log2_; }
@@ -164,12 +174,133 @@ class Column
 		return width >= 64 ? word : word & ((UINT64_C(1) << width) - 1);
 	}
 
+	template <typename Walk, typename Convert>
+	void read_frame(const Frame &f, Walk walk, uint32_t j, uint32_t n, uint64_t *out, int stride, Convert convert) const;
+
+	/* residuals up to this width are within one 8-byte load, at whatever bit of its first byte they begin */
+	static constexpr uint32_t kOneLoadWidth = 57;
+
 	const char *page_;
 	const char *directory_;
 	uint32_t data_;
 	int log2_;
 	uint32_t limit_;
 };
+
+namespace detail
+{
+
+/*
+ * The line of a frame from value j on, plus the frame's base: each call returns the next value. What Line::at() gets by a
+ * multiplication, these get by an addition.
+ */
+
+/** Lines that rise by whole numbers: flat and steep ones. */
+class WholeSteps
+{
+  public:
+	WholeSteps(const Frame &f, const Line &line, uint32_t j)
+		: next_(f.base + line.at(j)), step_(line.at(1))
+	{
+	}
+
+	uint64_t operator()()
+	{
+		uint64_t value = next_;
+
+		next_ += step_;
+		return value;
+	}
+
+  private:
+	uint64_t next_;
+	uint64_t step_;
+};
+
+/** The others. */
+class FractionalSteps
+{
+  public:
+	FractionalSteps(const Frame &f, const Line &line, uint32_t j)
+		: base_(f.base), product_(line.mantissa * j), mantissa_(line.mantissa), shift_(Line::kExponentBias - line.exponent),
+		  sign_(line.negative ? UINT64_MAX : 0)
+	{
+	}
+
+	uint64_t operator()()
+	{
+		uint64_t rise = product_ >> shift_;
+
+		product_ += mantissa_;
+		return base_ + ((rise ^ sign_) - sign_);
+	}
+
+  private:
+	uint64_t base_;
+	uint64_t product_;
+	uint64_t mantissa_;
+	int shift_;
+	uint64_t sign_; // all ones: x ^ sign - sign is -x
+};
+
+} // namespace detail
+
+/* n values of one frame from value j on */
+template <typename Walk, typename Convert>
+void
+Column::read_frame(const Frame &f, Walk walk, uint32_t j, uint32_t n, uint64_t *out, int stride, Convert convert) const
+{
+	const uint32_t width = f.width();
+	const uint32_t start = data_ + f.offset() * 8;
+	uint32_t bit = j * width;
+
+	if (width == 0)
+	{
+		for (; n > 0; n--, out += stride)
+			*out = convert(walk());
+	}
+	else if (width <= kOneLoadWidth && start + ((bit + (n - 1) * width) >> 3) <= limit_)
+	{
+		const char *data = page_ + start;
+		const uint64_t mask = (UINT64_C(1) << width) - 1;
+
+		for (; n > 0; n--, out += stride, bit += width)
+		{
+			uint64_t word;
+
+			std::memcpy(&word, data + (bit >> 3), 8);
+			*out = convert(walk() + (word >> (bit & 7) & mask));
+		}
+	}
+	else
+	{
+		for (; n > 0; n--, out += stride, j++)
+			*out = convert(walk() + residual(f, j));
+	}
+}
+
+template <typename Convert>
+void
+Column::read(uint32_t first, uint32_t n, uint64_t *out, int stride, Convert convert) const
+{
+	const uint32_t length = 1u << log2_;
+
+	while (n > 0)
+	{
+		const Frame f = frame(first >> log2_);
+		const Line line = f.line();
+		const uint32_t j = first & (length - 1);
+		const uint32_t m = std::min(length - j, n);
+
+		if (line.mantissa == 0 || line.exponent >= Line::kExponentBias)
+			read_frame(f, detail::WholeSteps(f, line, j), j, m, out, stride, convert);
+		else
+			read_frame(f, detail::FractionalSteps(f, line, j), j, m, out, stride, convert);
+		first += m;
+		n -= m;
+		out += static_cast<std::ptrdiff_t>(m) * stride;
+	}
+}
 
 /** How a column will be stored. */
 struct ColumnPlan

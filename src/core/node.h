@@ -45,6 +45,31 @@ decode_tie(uint64_t encoded, uint32_t radix)
 	return ext << ALEX_TID_BITS | (block & 0xFFFFFFFF) << 16 | (offset + 1);
 }
 
+/** decode_tie() for many ties of one node: a multiplication instead of the division. */
+class TieDecoder
+{
+  public:
+	explicit TieDecoder(uint32_t radix) : radix_(radix), reciprocal_(UINT64_MAX / radix) {}
+
+	/*
+	 * With n = number + 1, n * floor((2^64 - 1) / radix) / 2^64 is less than n / radix, by at most n / 2^64 <= 1 / radix as
+	 * long as n * radix <= 2^64. So its whole part is that of number / radix, for every TID: n < 2^48, radix < 2^16. (A
+	 * damaged page may have larger numbers; then it is another wrong TID.)
+	 */
+	uint64_t operator()(uint64_t encoded) const
+	{
+		uint64_t ext = encoded >> 63;
+		uint64_t n = (encoded & ~(UINT64_C(1) << 63)) + 1;
+		uint64_t block = static_cast<uint64_t>(static_cast<unsigned __int128>(n) * reciprocal_ >> 64);
+
+		return ext << ALEX_TID_BITS | (block & 0xFFFFFFFF) << 16 | ((n - block * radix_) & 0xFFFF);
+	}
+
+  private:
+	uint64_t radix_;
+	uint64_t reciprocal_;
+};
+
 /** The least encoded tie of a record at or after a position's tie, which need not be any record's. */
 constexpr uint64_t
 encode_bound(uint64_t tie, uint32_t radix)
@@ -101,7 +126,7 @@ class Node
 			out[c] = original(c, column(c)[i]);
 	}
 
-	void read_range(uint32_t first, uint32_t n, uint64_t *out) const;
+	void read_range(uint32_t first, uint32_t n, uint64_t *out, bool backward = false) const;
 	uint32_t lower_bound(const uint64_t *position) const;
 	uint32_t predict(uint64_t word) const;
 

@@ -94,16 +94,22 @@ Node::lower_bound(const uint64_t *position) const
 }
 
 void
-Node::read_range(uint32_t first, uint32_t n, uint64_t *out) const
+Node::read_range(uint32_t first, uint32_t n, uint64_t *out, bool backward) const
 {
 	int s = stride();
-	int w = words();
+	int step = backward ? -s : s;
 
+	if (n == 0)
+		return;
+	if (backward)
+		out += static_cast<size_t>(n - 1) * s;
 	for (int c = 0; c < s; c++)
-		column(c).read(first, n, out + c, s);
-	if (!inner())
-		for (uint32_t i = 0; i < n; i++)
-			out[static_cast<size_t>(i) * s + w] = decode_tie(out[static_cast<size_t>(i) * s + w], radix());
+	{
+		if (c == words() && !inner())
+			column(c).read(first, n, out + c, step, TieDecoder(radix()));
+		else
+			column(c).read(first, n, out + c, step);
+	}
 }
 
 uint32_t
@@ -236,6 +242,11 @@ alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool b
 				first = end - max;
 			else
 				end = first + max;
+		}
+		if (backward && !node.has_delta())
+		{
+			node.read_range(first, end - first, out, true);
+			return end - first;
 		}
 		node.read_range(first, end - first, out);
 	}
