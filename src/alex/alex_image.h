@@ -145,4 +145,28 @@ alex_type_image(Oid type, Datum value, uint64 *image)
 	}
 }
 
+/* The bits in which the image of a type of one word differs from its value; a negative float differs in the others. */
+static inline uint64
+alex_type_sign(Oid type)
+{
+	switch (type)
+	{
+		case INT8OID:
+		case TIMEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case MONEYOID:
+		case FLOAT8OID:
+			return ALEX_SIGN64;
+		case INT4OID:
+		case DATEOID:
+		case FLOAT4OID:
+			return ALEX_SIGN32;
+		case INT2OID:
+			return ALEX_SIGN16;
+		default:
+			return 0;
+	}
+}
+
 #endif							/* ALEX_IMAGE_H */

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/tupmacs.h"
 #include "catalog/pg_index.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -97,6 +98,8 @@ alex_key_info(Relation index, AlexKeyInfo *info)
 	info->attbyval = att->attbyval;
 	info->descending = (index->rd_indoption[0] & INDOPTION_DESC) != 0;
 	info->nulls_first = (index->rd_indoption[0] & INDOPTION_NULLS_FIRST) != 0;
+	info->flip = alex_type_sign(type) ^ (info->descending ? PG_UINT64_MAX : 0);
+	info->float_sign = type == FLOAT8OID || type == FLOAT4OID ? alex_type_sign(type) : 0;
 }
 
 uint64
@@ -117,71 +120,18 @@ alex_key_image(const AlexKeyInfo *info, Datum value, bool isnull, uint64 *image)
 	return alex_ext(info, isnull);
 }
 
-/* A datum of an 8-byte type, in "space" where the platform passes those by reference. */
-static inline Datum
-datum_of_8_bytes(uint64 bits, void *space)
-{
-#ifdef USE_FLOAT8_BYVAL
-	return UInt64GetDatum(bits);
-#else
-	memcpy(space, &bits, sizeof(bits));
-	return PointerGetDatum(space);
-#endif
-}
-
 Datum
 alex_key_datum(const AlexKeyInfo *info, const uint64 *record, void *space, bool *isnull)
 {
-	uint64		flip = info->descending ? PG_UINT64_MAX : 0;
-	uint64		image = record[0] ^ flip;
+	uint64		value[ALEX_MAX_WORDS];
 
-	*isnull = ((record[info->words] & ALEX_EXT_BIT) != 0) != info->nulls_first;
+	*isnull = alex_tie_isnull(info, record[info->words]);
 	if (*isnull)
 		return (Datum) 0;
 
-	switch (info->type)
-	{
-		case INT8OID:
-		case TIMEOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-		case MONEYOID:
-			return datum_of_8_bytes(image ^ ALEX_SIGN64, space);
-		case INT4OID:
-		case DATEOID:
-			return Int32GetDatum((int32) (uint32) (image ^ ALEX_SIGN32));
-		case INT2OID:
-			return Int16GetDatum((int16) (uint16) (image ^ ALEX_SIGN16));
-		case OIDOID:
-			return ObjectIdGetDatum((Oid) image);
-		case PG_LSNOID:
-			return datum_of_8_bytes(image, space);
-		case FLOAT8OID:
-			return datum_of_8_bytes((image & ALEX_SIGN64) ? image ^ ALEX_SIGN64 : ~image, space);
-		case FLOAT4OID:
-			{
-				uint32		bits = (uint32) ((image & ALEX_SIGN32) ? image ^ ALEX_SIGN32 : ~image);
-				float4		value;
-
-				memcpy(&value, &bits, sizeof(value));
-				return Float4GetDatum(value);
-			}
-		case BOOLOID:
-			return BoolGetDatum(image != 0);
-		case CHAROID:
-			return CharGetDatum((char) (uint8) image);
-		case UUIDOID:
-			{
-				uint64		words[2];
-
-				words[0] = pg_hton64(image);
-				words[1] = pg_hton64(record[1] ^ flip);
-				memcpy(space, words, sizeof(words));
-				return PointerGetDatum(space);
-			}
-	}
-	elog(ERROR, "type %u has no alex key image", info->type);
-	return (Datum) 0;			/* not reached */
+	alex_key_value(info, record, value);
+	memcpy(space, value, info->attlen);
+	return fetch_att(space, info->attbyval, info->attlen);
 }
 
 void

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/skey.h"
+#include "port/pg_bswap.h"
 #include "storage/itemptr.h"
 #include "utils/rel.h"
 
@@ -26,6 +27,8 @@ typedef struct AlexKeyInfo
 	bool		attbyval;
 	bool		descending;		/* index column is DESC */
 	bool		nulls_first;
+	uint64		flip;			/* image ^ flip is the value ... */
+	uint64		float_sign;		/* ... but the other bits of negative floats are inverted, too; 0: no float */
 } AlexKeyInfo;
 
 /* Positions low <= p < high. */
@@ -52,6 +55,38 @@ alex_ext(const AlexKeyInfo *info, bool isnull)
 	return isnull != info->nulls_first ? ALEX_EXT_BIT : 0;
 }
 
+/*
+ * The value of a record that is not NULL, as a tuple holds it: in the first attlen bytes, the others of W words undefined.
+ * "value" may overlap the record.
+ */
+static inline void
+alex_key_value(const AlexKeyInfo *info, const uint64 *record, uint64 *value)
+{
+	uint64		bits = record[0] ^ info->flip;
+
+	if (likely(info->words == 1))
+	{
+		if (bits & info->float_sign)
+			bits ^= ~info->float_sign;
+		value[0] = bits;
+	}
+	else
+	{
+		/* uuid, the only wider type: big-endian */
+		uint64		second = record[1] ^ info->flip;
+
+		value[0] = pg_hton64(bits);
+		value[1] = pg_hton64(second);
+	}
+}
+
+/* Is a record with this tie word one of a NULL? */
+static inline bool
+alex_tie_isnull(const AlexKeyInfo *info, uint64 tie)
+{
+	return ((tie & ALEX_EXT_BIT) != 0) != info->nulls_first;
+}
+
 /* The tie word of a heap TID. */
 static inline uint64
 alex_tid_bits(ItemPointer tid)
@@ -63,6 +98,13 @@ static inline void
 alex_tie_to_tid(uint64 tie, ItemPointer tid)
 {
 	ItemPointerSet(tid, (BlockNumber) ((tie >> 16) & 0xFFFFFFFF), (OffsetNumber) (tie & 0xFFFF));
+}
+
+/* The TID of a tie as the first six bytes of a word. */
+static inline uint64
+alex_tid_word(uint64 tie)
+{
+	return ((tie >> 32) & 0xFFFF) | (tie & UINT64CONST(0xFFFF0000)) | (tie & 0xFFFF) << 32;
 }
 
 /* Writes the key words (info->words) of a value; returns the ext bit for the tie word. */

@@ -13,7 +13,12 @@
  */
 #include "alex.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "access/itup.h"
+#include "access/tupmacs.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
@@ -32,20 +37,30 @@
 #define BATCH_GROWTH 8
 #define LAST_BATCH 2048
 
+/* TIDs given to a bitmap at once. */
+#define BITMAP_TIDS 256
+
 /* Probes by one scan after which it keeps a private copy of the inner nodes: not worth it for fewer. */
 #define ROUTE_AFTER 16
 
 /* Every so many uses of a remembered leaf, what is remembered of it is renewed. */
 #define ROUTE_USES 16
 
-/* An index tuple of the widest key (uuid), with room to align it. */
-#define TUPLE_SPACE 48
+/*
+ * A batch consists of index tuples that are as long as the records they are made of: of one without NULL a header and the
+ * value, of NULL a header and a bitmap. Their first word is the header.
+ */
+StaticAssertDecl(sizeof(IndexTupleData) == sizeof(uint64), "index tuple header");
+StaticAssertDecl(offsetof(IndexTupleData, t_info) == 6, "index tuple header");
+StaticAssertDecl(MAXALIGN(sizeof(IndexTupleData)) == sizeof(uint64), "place of an index tuple's value");
+StaticAssertDecl(MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData)) == 2 * sizeof(uint64),
+				 "length of an index tuple of NULL");
 
 typedef struct AlexScan
 {
 	AlexIndex	index;
 	MemoryContext context;
-	bool		needs_tuple;	/* index-only: build xs_itup */
+	bool		index_only;
 
 	/* what to scan */
 	AlexRange  *ranges;
@@ -57,6 +72,7 @@ typedef struct AlexScan
 	bool		started;
 	bool		forward;		/* direction of the batch */
 	int			current;		/* range, -1 before the first, nranges behind the last */
+	bool		recheck;		/* of the range */
 	uint64		low[ALEX_MAX_WORDS + 1];	/* what is left of the range, beyond the batch */
 	uint64		high[ALEX_MAX_WORDS + 1];
 
@@ -65,9 +81,10 @@ typedef struct AlexScan
 	AlexRoute  *route;
 
 	/* the batch */
-	uint64	   *records;
-	uint32		nrecords;
-	uint32		next;			/* the record to return next */
+	uint64	   *tuples;			/* of "stride" words each */
+	int			stride;
+	uint32		ntuples;
+	uint32		next;			/* the tuple to return next */
 	uint32		batch_size;
 	Size		allocated;		/* words */
 
@@ -80,24 +97,23 @@ typedef struct AlexScan
 	bool		at_mark;		/* the mark was restored and nothing returned since */
 	int			mark_current;
 	uint64		mark[ALEX_MAX_WORDS + 1];
-
-	union
-	{
-		IndexTupleData tuple;
-		char		space[TUPLE_SPACE];
-	}			tuple;
 } AlexScan;
 
-static inline const uint64 *
-record_at(const AlexScan *so, uint32 i)
+/* Tuple or, while the batch is being read, record i of the batch. */
+static inline uint64 *
+tuple_at(const AlexScan *so, uint32 i)
 {
-	return so->records + (Size) i * (so->index.words + 1);
+	return so->tuples + (Size) i * so->stride;
 }
 
 static inline void
 copy_position(const AlexScan *so, uint64 *to, const uint64 *from)
 {
-	memcpy(to, from, (so->index.words + 1) * sizeof(uint64));
+	/* a call of memcpy() costs more than the copy */
+	to[0] = from[0];
+	to[1] = from[1];
+	if (so->index.words > 1)
+		memcpy(to + 2, from + 2, (so->index.words - 1) * sizeof(uint64));
 }
 
 static void
@@ -113,7 +129,7 @@ static void
 drop_batch(AlexScan *so)
 {
 	drop_pin(so);
-	so->nrecords = so->next = 0;
+	so->ntuples = so->next = 0;
 	so->block = InvalidBlockNumber;
 }
 
@@ -127,8 +143,9 @@ alexbeginscan(Relation rel, int nkeys, int norderbys)
 	so->context = CurrentMemoryContext;
 	so->capacity = 1;
 	so->ranges = palloc(sizeof(AlexRange));
-	so->allocated = (Size) (FIRST_BATCH * BATCH_GROWTH) * (so->index.words + 1);
-	so->records = palloc(so->allocated * sizeof(uint64));
+	so->stride = so->index.words + 1;
+	so->allocated = (Size) (FIRST_BATCH * BATCH_GROWTH) * so->stride;
+	so->tuples = palloc(so->allocated * sizeof(uint64));
 	so->block = InvalidBlockNumber;
 	so->pin = InvalidBuffer;
 	scan->opaque = so;
@@ -146,7 +163,7 @@ alexrescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int no
 	so->prepared = false;
 	so->marked = false;
 	so->at_mark = false;
-	so->needs_tuple = scan->xs_want_itup;
+	so->index_only = scan->xs_want_itup;
 	if (keys && scan->numberOfKeys > 0)
 		memmove(scan->keyData, keys, scan->numberOfKeys * sizeof(ScanKeyData));
 }
@@ -159,7 +176,7 @@ alexendscan(IndexScanDesc scan)
 	drop_pin(so);
 	if (so->route)
 		alex_route_end(so->route);
-	pfree(so->records);
+	pfree(so->tuples);
 	pfree(so->ranges);
 	pfree(so);
 }
@@ -190,6 +207,7 @@ enter_range(AlexScan *so, int i)
 		return false;
 	copy_position(so, so->low, so->ranges[i].low);
 	copy_position(so, so->high, so->ranges[i].high);
+	so->recheck = so->ranges[i].recheck;
 	return true;
 }
 
@@ -294,6 +312,87 @@ find_leaf(IndexScanDesc scan, const uint64 *position)
 }
 
 /*
+ * Tuples of integers, none of them NULL: every bit of key and tie moves to its place, and those that are the same in all
+ * tuples (sign, DESC, ext, t_info) flip at once.
+ */
+static void
+make_integer_tuples(const AlexKeyInfo *key, uint64 info, uint64 *tuple, uint64 *end)
+{
+	uint64		flip = key->flip;
+	uint64		header = info << 48;
+
+#ifdef __SSE2__
+	const __m128i both = _mm_set_epi64x(flip, header ^ alex_ext(key, false));
+
+	for (; tuple < end; tuple += 2)
+	{
+		__m128i		record = _mm_loadu_si128((const __m128i *) tuple);
+		__m128i		tie_first = _mm_shuffle_epi32(record, _MM_SHUFFLE(1, 0, 3, 2));
+
+		/* the three halfwords of the TID, last one first */
+		_mm_storeu_si128((__m128i *) tuple,
+						 _mm_xor_si128(_mm_shufflelo_epi16(tie_first, _MM_SHUFFLE(3, 0, 1, 2)), both));
+	}
+#else
+	for (; tuple < end; tuple += 2)
+	{
+		uint64		tie = tuple[1];
+
+		tuple[1] = tuple[0] ^ flip;
+		tuple[0] = header | alex_tid_word(tie);
+	}
+#endif
+}
+
+/* Makes tuples of the records of the batch. */
+static void
+make_tuples(AlexScan *so)
+{
+	const AlexKeyInfo key = so->index.key;	/* a copy, which the stores below cannot change: kept in registers */
+	const uint64 info = MAXALIGN(sizeof(IndexTupleData) + key.attlen);
+	const uint64 null_info = INDEX_NULL_MASK | MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData));
+	uint64	   *tuple = so->tuples;
+	uint64	   *end = tuple_at(so, so->ntuples);
+
+	/* the records are sorted, so NULLs are at one end of them */
+	if (key.words == 1 && key.float_sign == 0 && so->ntuples > 0 && !alex_tie_isnull(&key, tuple[1]) &&
+		!alex_tie_isnull(&key, end[-1]))
+	{
+		make_integer_tuples(&key, info, tuple, end);
+		return;
+	}
+
+	for (; tuple < end; tuple += key.words + 1)
+	{
+		uint64		tie = tuple[key.words];
+
+		if (likely(!alex_tie_isnull(&key, tie)))
+		{
+			alex_key_value(&key, tuple, tuple + 1);
+			tuple[0] = info << 48 | alex_tid_word(tie);
+		}
+		else
+		{
+			tuple[0] = null_info << 48 | alex_tid_word(tie);
+			tuple[1] = 0;		/* the bitmap */
+		}
+	}
+}
+
+/* The position of tuple i of the batch. */
+static void
+tuple_position(const AlexScan *so, uint32 i, uint64 *position)
+{
+	const AlexKeyInfo *key = &so->index.key;
+	IndexTuple	tuple = (IndexTuple) tuple_at(so, i);
+	bool		isnull = IndexTupleHasNulls(tuple);
+	Datum		value = isnull ? (Datum) 0 : fetch_att(tuple + 1, key->attbyval, key->attlen);
+	uint64		ext = alex_key_image(key, value, isnull, position);
+
+	position[so->index.words] = ext | alex_tid_bits(&tuple->t_tid);
+}
+
+/*
  * Reads the next batch of the current range. Returns false when the range is exhausted; a batch may be empty all the
  * same (an empty leaf), with more to come.
  */
@@ -323,15 +422,15 @@ read_batch(IndexScanDesc scan)
 	compat_test_old_snapshot(scan->xs_snapshot, scan->indexRelation, page);
 	node = alex_cheader(page);
 
-	need = (Size) (so->batch_size + alex_delta_count(page)) * (words + 1);
+	need = (Size) (so->batch_size + alex_delta_count(page)) * so->stride;
 	if (unlikely(need > so->allocated))
 	{
 		/* palloc is fine under a share lock, but an interrupt must wait */
-		pfree(so->records);
-		so->records = MemoryContextAlloc(so->context, need * sizeof(uint64));
+		pfree(so->tuples);
+		so->tuples = MemoryContextAlloc(so->context, need * sizeof(uint64));
 		so->allocated = need;
 	}
-	so->nrecords = alex_collect(page, so->low, so->high, !so->forward, so->batch_size, so->records, &more);
+	so->ntuples = alex_collect(page, so->low, so->high, !so->forward, so->batch_size, so->tuples, &more);
 	so->next = 0;
 	so->block = BufferGetBlockNumber(buffer);
 
@@ -340,7 +439,7 @@ read_batch(IndexScanDesc scan)
 	{
 		if (more)
 		{
-			copy_position(so, so->low, record_at(so, so->nrecords - 1));
+			copy_position(so, so->low, tuple_at(so, so->ntuples - 1));
 			so->low[words]++;
 		}
 		else if (node->right == InvalidBlockNumber || alex_compare(alex_high_fence(page), so->high, words) >= 0)
@@ -354,7 +453,7 @@ read_batch(IndexScanDesc scan)
 	else
 	{
 		if (more)
-			copy_position(so, so->high, record_at(so, so->nrecords - 1));
+			copy_position(so, so->high, tuple_at(so, so->ntuples - 1));
 		else if (alex_compare(alex_low_fence(page), so->low, words) <= 0)
 			copy_position(so, so->high, so->low);
 		else
@@ -364,8 +463,9 @@ read_batch(IndexScanDesc scan)
 		}
 	}
 	so->batch_size = Min(so->batch_size * BATCH_GROWTH, LAST_BATCH);
+	make_tuples(so);
 
-	if (so->nrecords > 0 && (so->needs_tuple || !IsMVCCSnapshot(scan->xs_snapshot)))
+	if (so->ntuples > 0 && (so->index_only || !IsMVCCSnapshot(scan->xs_snapshot)))
 	{
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 		so->pin = buffer;
@@ -379,20 +479,16 @@ read_batch(IndexScanDesc scan)
 static void
 resume_at(AlexScan *so, const uint64 *position, bool forward)
 {
-	int			current = so->current;
-	uint64		at[ALEX_MAX_WORDS + 1];
-
-	copy_position(so, at, position);
 	drop_batch(so);
 	so->forward = forward;
-	enter_range(so, current);
+	enter_range(so, so->current);
 	if (forward)
 	{
-		copy_position(so, so->low, at);
+		copy_position(so, so->low, position);
 		so->low[so->index.words]++;
 	}
 	else
-		copy_position(so, so->high, at);
+		copy_position(so, so->high, position);
 }
 
 /* Advances to the next record in the direction; false at the end. */
@@ -414,7 +510,12 @@ advance(IndexScanDesc scan, bool forward)
 		if (so->at_mark)
 			resume_at(so, so->mark, forward);
 		else if (so->current >= 0 && so->current < so->nranges && so->next > 0)
-			resume_at(so, record_at(so, so->next - 1), forward);
+		{
+			uint64		current[ALEX_MAX_WORDS + 1];
+
+			tuple_position(so, so->next - 1, current);
+			resume_at(so, current, forward);
+		}
 		else
 		{
 			/* off one end: turn back into the nearest range */
@@ -427,7 +528,7 @@ advance(IndexScanDesc scan, bool forward)
 	so->at_mark = false;
 	for (;;)
 	{
-		if (so->next < so->nrecords)
+		if (so->next < so->ntuples)
 		{
 			so->next++;
 			return true;
@@ -442,50 +543,36 @@ advance(IndexScanDesc scan, bool forward)
 	}
 }
 
-/* Builds the index tuple of a record, in place: a header and one fixed-width value. */
-static void
-make_tuple(IndexScanDesc scan, const uint64 *record)
+static inline void
+return_tuple(IndexScanDesc scan, AlexScan *so)
 {
-	AlexScan   *so = (AlexScan *) scan->opaque;
-	IndexTuple	tuple = &so->tuple.tuple;
-	uint64		space[2];
-	bool		isnull;
-	Datum		value = alex_key_datum(&so->index.key, record, space, &isnull);
-	Size		offset = MAXALIGN(sizeof(IndexTupleData));
+	IndexTuple	tuple = (IndexTuple) tuple_at(so, so->next - 1);
 
-	if (isnull)
-	{
-		offset = MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData));
-		memset(so->tuple.space, 0, offset);
-		tuple->t_info = INDEX_NULL_MASK | offset;
-	}
-	else
-	{
-		char	   *data = so->tuple.space + offset;
-
-		if (so->index.key.attbyval)
-			store_att_byval(data, value, so->index.key.attlen);
-		else
-			memcpy(data, DatumGetPointer(value), so->index.key.attlen);
-		tuple->t_info = MAXALIGN(offset + so->index.key.attlen);
-	}
-	tuple->t_tid = scan->xs_heaptid;
+	scan->xs_heaptid = tuple->t_tid;
 	scan->xs_itup = tuple;
+	scan->xs_recheck = so->recheck;
+}
+
+/* alexgettuple() where more has to be done than to take the next tuple of the batch. */
+static pg_noinline bool
+gettuple_slowly(IndexScanDesc scan, bool forward)
+{
+	if (!advance(scan, forward))
+		return false;
+	return_tuple(scan, (AlexScan *) scan->opaque);
+	return true;
 }
 
 bool
 alexgettuple(IndexScanDesc scan, ScanDirection direction)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
-	const uint64 *record;
+	bool		forward = !ScanDirectionIsBackward(direction);
 
-	if (!advance(scan, !ScanDirectionIsBackward(direction)))
-		return false;
-	record = record_at(so, so->next - 1);
-	alex_tie_to_tid(record[so->index.words], &scan->xs_heaptid);
-	scan->xs_recheck = so->ranges[so->current].recheck;
-	if (so->needs_tuple)
-		make_tuple(scan, record);
+	if (unlikely(so->next >= so->ntuples || so->forward != forward))
+		return gettuple_slowly(scan, forward);
+	so->next++;
+	return_tuple(scan, so);
 	return true;
 }
 
@@ -493,15 +580,18 @@ int64
 alexgetbitmap(IndexScanDesc scan, TIDBitmap *bitmap)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
+	ItemPointerData tids[BITMAP_TIDS];
 	int64		n = 0;
 
 	while (advance(scan, true))
 	{
-		ItemPointerData tid;
+		int			count = 0;
 
-		alex_tie_to_tid(record_at(so, so->next - 1)[so->index.words], &tid);
-		tbm_add_tuples(bitmap, &tid, 1, so->ranges[so->current].recheck);
-		n++;
+		/* this one and what else the batch has */
+		for (so->next--; so->next < so->ntuples && count < BITMAP_TIDS; so->next++)
+			tids[count++] = ((IndexTuple) tuple_at(so, so->next))->t_tid;
+		tbm_add_tuples(bitmap, tids, count, so->recheck);
+		n += count;
 	}
 	return n;
 }
@@ -518,7 +608,7 @@ alexmarkpos(IndexScanDesc scan)
 	if (so->marked)
 	{
 		so->mark_current = so->current;
-		copy_position(so, so->mark, record_at(so, so->next - 1));
+		tuple_position(so, so->next - 1, so->mark);
 	}
 }
 
@@ -538,11 +628,16 @@ alexrestrpos(IndexScanDesc scan)
 	/* a merge join goes back a little way: usually the mark is in the batch */
 	if (so->current == so->mark_current)
 		for (uint32 i = so->next; i > 0; i--)
-			if (alex_compare(record_at(so, i - 1), so->mark, so->index.words) == 0)
+		{
+			uint64		position[ALEX_MAX_WORDS + 1];
+
+			tuple_position(so, i - 1, position);
+			if (alex_compare(position, so->mark, so->index.words) == 0)
 			{
 				so->next = i;
 				return;
 			}
+		}
 	so->current = so->mark_current;
 	resume_at(so, so->mark, so->forward);
 	so->at_mark = true;

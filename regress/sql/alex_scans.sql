@@ -1,0 +1,110 @@
+--
+-- Batches: scans of changing lengths, as on the inner side of a nested loop, in both directions, through both kinds of
+-- index scan and through bitmaps, find the rows that a sort finds.
+--
+\set VERBOSITY terse
+SET enable_memoize = off;
+SET max_parallel_workers_per_gather = 0;
+
+-- A page and more of rows: negative and positive keys, duplicates, NULLs; a part arrives after the index was built.
+CREATE TABLE scans (id int8, k8 int8, k4 int4, k2 int2, f8 float8, f4 float4, u uuid, d date);
+CREATE FUNCTION scans_fill(first int, last int) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO scans SELECT i, (h - 2147483648) * 4294967296 + i, n, n % 100, n / 7.0::float8, n / 7.0::float4,
+		md5(i::text)::uuid, date '2000-01-01' + n
+	FROM (SELECT i, hashint4(i)::int8 + 2147483648 AS h, CASE WHEN i % 50 > 0 THEN hashint4(i) % 3000 END AS n
+		FROM generate_series(first, last) i) s $$;
+SELECT scans_fill(1, 6000);
+
+-- 0 if ranges of changing lengths have the rows that a sort finds; the plan if it is not the one meant.
+CREATE FUNCTION scans_differ(col text, what text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	q text;
+	scan text;
+	plan text := '';
+	line text;
+	dir text;
+	differ int := 0;
+	a text;
+	b text;
+BEGIN
+	FOREACH dir IN ARRAY '{ASC NULLS LAST,DESC NULLS FIRST}'::text[] LOOP
+		-- the lengths go up and down; each place is a row's key
+		q := format('SELECT string_agg(r.a, ''|'' ORDER BY p.i) FROM
+				(SELECT i, (''{1,3,4,5,100,2,700,33,2600,1,0,40}''::int[])[i] AS n,
+					(SELECT %1$I FROM scans WHERE id = i * 37) AS k FROM generate_series(1, 12) i OFFSET 0) p,
+			LATERAL (SELECT md5(string_agg(concat(%2$s), '','')) AS a FROM
+				(SELECT * FROM scans t WHERE t.%1$I %3$s p.k ORDER BY t.%1$I %4$s LIMIT p.n) s) r', col,
+			CASE what WHEN 'only' THEN 's.' || quote_ident(col) ELSE 's.' || quote_ident(col) || ', s.id IS NULL' END,
+			CASE WHEN dir LIKE 'ASC%' THEN '>=' ELSE '<=' END, dir);
+		SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;
+		FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || q LOOP
+			plan := plan || line;
+		END LOOP;
+		EXECUTE q INTO a;
+		SET LOCAL enable_sort = on; SET LOCAL enable_seqscan = on;
+		SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off;
+		EXECUTE q INTO b;
+		SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on;
+		differ := differ + (a IS DISTINCT FROM b)::int;
+	END LOOP;
+	scan := CASE what WHEN 'only' THEN 'Index Only Scan' ELSE 'Index Scan' END;
+	RETURN CASE WHEN plan !~ (scan || ' using') OR plan !~ (scan || ' Backward') THEN plan ELSE differ::text END;
+END
+$$;
+
+-- How many conditions find other rows through a bitmap.
+CREATE FUNCTION scans_bitmap_differ(col text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	q text;
+	cond text;
+	differ int := 0;
+	a text;
+	b text;
+BEGIN
+	FOREACH cond IN ARRAY ARRAY['%1$I IS NULL', '%1$I IS NOT NULL', '%1$I >= (SELECT %1$I FROM scans WHERE id = 77)',
+		'%1$I = (SELECT %1$I FROM scans WHERE id = 78)'] LOOP
+		q := format('SELECT concat(count(*), '' '', sum(id)) FROM scans WHERE ' || cond, col);
+		SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off;
+		EXECUTE q INTO a;
+		SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = off;
+		EXECUTE q INTO b;
+		SET LOCAL enable_bitmapscan = on; SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on;
+		differ := differ + (a IS DISTINCT FROM b)::int;
+	END LOOP;
+	RETURN differ;
+END
+$$;
+
+CREATE FUNCTION scans_all(order_by text) RETURNS TABLE (col text, index_only text, fetched text, bitmap text) LANGUAGE plpgsql AS $$
+BEGIN
+	FOREACH col IN ARRAY '{k8,k4,k2,f8,f4,u,d}'::text[] LOOP
+		EXECUTE format('CREATE INDEX scans_i ON scans USING alex (%I %s)', col, order_by);
+		-- rows in the leaves' deltas, too
+		PERFORM scans_fill(6001, 6100);
+		index_only := scans_differ(col, 'only');
+		fetched := scans_differ(col, 'fetch');
+		bitmap := scans_bitmap_differ(col);
+		RETURN NEXT;
+		DELETE FROM scans WHERE id > 6000;
+		DROP INDEX scans_i;
+	END LOOP;
+END
+$$;
+
+SELECT * FROM scans_all('');
+SELECT * FROM scans_all('DESC');
+
+-- NULLs in the batch, in front of the others, behind them, alone
+CREATE INDEX scans_last ON scans USING alex (k4);
+CREATE INDEX scans_desc ON scans USING alex (f4 DESC);
+VACUUM ANALYZE scans;
+SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off;
+EXPLAIN (COSTS off) SELECT k4 FROM scans ORDER BY k4 DESC LIMIT 125;
+SELECT count(*), count(k4), min(k4), max(k4) FROM (SELECT k4 FROM scans ORDER BY k4 DESC LIMIT 125) s;
+SELECT count(*), count(k4), min(k4), max(k4) FROM (SELECT k4 FROM scans ORDER BY k4 OFFSET 5875) s;
+SELECT count(*), count(k4) FROM (SELECT k4 FROM scans WHERE k4 IS NULL) s;
+SELECT count(*), count(f4), min(f4), max(f4) FROM (SELECT f4 FROM scans ORDER BY f4 DESC LIMIT 125) s;
+SELECT count(*), count(f4), min(f4), max(f4) FROM (SELECT f4 FROM scans ORDER BY f4 OFFSET 5875) s;
+
+DROP TABLE scans;
+DROP FUNCTION scans_fill, scans_differ, scans_bitmap_differ, scans_all;
