@@ -3,7 +3,9 @@
  *
  * A scan is a list of ranges of positions (alex_scan_ranges) and the part of the current one that is still to come, from
  * "low" to "high". It reads in batches: find the leaf, lock it, copy the next few records into a private array, unlock.
- * The first batch is small, so that one row costs no decoding of a whole page; later ones grow.
+ * The first batch is as large as what the scan returned before its last rescan: on the inner side of a nested loop, also
+ * under a LIMIT, one range is mostly as long as the other. It is small if that is unknown, so that one row costs no decoding
+ * of a whole page; later ones grow.
  *
  * Positions are unique, so a scan resumes by value: it does not matter what became of the page in the meantime. The leaf of
  * the last batch, and its neighbours by their links, are only hints that spare a descent; fences decide.
@@ -86,6 +88,7 @@ typedef struct AlexScan
 	uint32		ntuples;
 	uint32		next;			/* the tuple to return next */
 	uint32		batch_size;
+	uint32		returned;		/* tuples of the batches before this one */
 	Size		allocated;		/* words */
 
 	/* the leaf it came from */
@@ -129,6 +132,7 @@ static void
 drop_batch(AlexScan *so)
 {
 	drop_pin(so);
+	so->returned += so->next;
 	so->ntuples = so->next = 0;
 	so->block = InvalidBlockNumber;
 }
@@ -190,7 +194,8 @@ prepare(IndexScanDesc scan)
 	so->nranges = alex_scan_ranges(&so->index.key, scan->keyData, scan->numberOfKeys, &so->ranges, &so->capacity,
 								   so->context);
 	so->prepared = true;
-	so->batch_size = FIRST_BATCH;
+	so->batch_size = Max(FIRST_BATCH, Min(so->returned, LAST_BATCH));
+	so->returned = 0;
 	pgstat_count_index_scan(scan->indexRelation);
 #if PG_VERSION_NUM >= 180000
 	if (scan->instrument)
@@ -430,6 +435,7 @@ read_batch(IndexScanDesc scan)
 		so->tuples = MemoryContextAlloc(so->context, need * sizeof(uint64));
 		so->allocated = need;
 	}
+	so->returned += so->next;
 	so->ntuples = alex_collect(page, so->low, so->high, !so->forward, so->batch_size, so->tuples, &more);
 	so->next = 0;
 	so->block = BufferGetBlockNumber(buffer);
