@@ -106,5 +106,48 @@ SELECT count(*), count(k4) FROM (SELECT k4 FROM scans WHERE k4 IS NULL) s;
 SELECT count(*), count(f4), min(f4), max(f4) FROM (SELECT f4 FROM scans ORDER BY f4 DESC LIMIT 125) s;
 SELECT count(*), count(f4), min(f4), max(f4) FROM (SELECT f4 FROM scans ORDER BY f4 OFFSET 5875) s;
 
-DROP TABLE scans;
+-- Many rows fetched in random order, again and again: scans look ahead in heaps, but not in other tables
+CREATE TABLE scans_heap (k int8, v int8);
+CREATE TEMP TABLE scans_temp (k int8, v int8);
+CREATE TABLE scans_omen (k int8, v int8) USING omen;
+CREATE FUNCTION scans_ahead(name text) RETURNS TABLE (plan text, sums numeric[]) LANGUAGE plpgsql AS $$
+DECLARE
+	q text := format('SELECT sum(v * g) FROM generate_series(1, 3) g, LATERAL (SELECT v FROM %I WHERE k >= g - 3000 ORDER BY k) s', name);
+	c refcursor;
+	r numeric;
+BEGIN
+	EXECUTE format('INSERT INTO %I SELECT hashint4(i), i FROM generate_series(1, 5000) i', name);
+	EXECUTE format('CREATE INDEX ON %I USING alex (k)', name);
+	EXECUTE format('UPDATE %I SET v = v + 1 WHERE v %% 3 = 0', name);
+	FOR plan IN EXECUTE 'EXPLAIN (COSTS off) ' || q LOOP
+		EXIT WHEN plan ~ 'Scan using';
+	END LOOP;
+	plan := substring(plan FROM '\w.*');
+	EXECUTE q INTO r;
+	sums := ARRAY[r];
+	EXECUTE format('DELETE FROM %I WHERE v %% 5 = 0', name);
+	EXECUTE q INTO r;
+	sums := sums || r;
+	-- there and back
+	OPEN c SCROLL FOR EXECUTE format('SELECT v FROM %I ORDER BY k', name);
+	MOVE FORWARD 3000 IN c;
+	FETCH BACKWARD FROM c INTO r;
+	sums := sums || r;
+	MOVE BACKWARD 2000 IN c;
+	FETCH FORWARD FROM c INTO r;
+	sums := sums || r;
+	CLOSE c;
+	RETURN NEXT;
+END
+$$;
+SELECT * FROM scans_ahead('scans_heap');
+SELECT * FROM scans_ahead('scans_temp');
+SELECT * FROM scans_ahead('scans_omen');
+-- the same without an index
+SELECT sum(v * g), sum(v * g) FILTER (WHERE v % 5 <> 0)
+FROM (SELECT hashint4(i) k, CASE WHEN i % 3 = 0 THEN i + 1 ELSE i END v FROM generate_series(1, 5000) i) t,
+	generate_series(1, 3) g WHERE k >= g - 3000;
+
+DROP TABLE scans, scans_heap, scans_temp, scans_omen;
+DROP FUNCTION scans_ahead;
 DROP FUNCTION scans_fill, scans_differ, scans_bitmap_differ, scans_all;

@@ -29,6 +29,7 @@
 #include "storage/buf_internals.h"
 #include "utils/memutils.h"
 
+#include "alex_ahead.h"
 #include "alex_route.h"
 
 #if PG_VERSION_NUM >= 180000
@@ -38,6 +39,9 @@
 #define FIRST_BATCH 4
 #define BATCH_GROWTH 8
 #define LAST_BATCH 2048
+
+/* Rows fetched by one scan after which it remembers where their blocks are in shared buffers. */
+#define AHEAD_AFTER 1000
 
 /* TIDs given to a bitmap at once. */
 #define BITMAP_TIDS 256
@@ -81,6 +85,8 @@ typedef struct AlexScan
 	/* repeated probes */
 	uint32		probes;
 	AlexRoute  *route;
+	uint64		fetched;		/* tuples returned in all, before the batch */
+	AlexAhead  *ahead;			/* NULL: not yet, or not for this table */
 
 	/* the batch */
 	uint64	   *tuples;			/* of "stride" words each */
@@ -127,12 +133,20 @@ drop_pin(AlexScan *so)
 	so->pin = InvalidBuffer;
 }
 
+/* The batch will be replaced. */
+static void
+count_returned(AlexScan *so)
+{
+	so->returned += so->next;
+	so->fetched += so->next;
+}
+
 /* Forgets the batch, not the place. */
 static void
 drop_batch(AlexScan *so)
 {
 	drop_pin(so);
-	so->returned += so->next;
+	count_returned(so);
 	so->ntuples = so->next = 0;
 	so->block = InvalidBlockNumber;
 }
@@ -180,6 +194,8 @@ alexendscan(IndexScanDesc scan)
 	drop_pin(so);
 	if (so->route)
 		alex_route_end(so->route);
+	if (so->ahead)
+		pfree(so->ahead);
 	pfree(so->tuples);
 	pfree(so->ranges);
 	pfree(so);
@@ -435,7 +451,7 @@ read_batch(IndexScanDesc scan)
 		so->tuples = MemoryContextAlloc(so->context, need * sizeof(uint64));
 		so->allocated = need;
 	}
-	so->returned += so->next;
+	count_returned(so);
 	so->ntuples = alex_collect(page, so->low, so->high, !so->forward, so->batch_size, so->tuples, &more);
 	so->next = 0;
 	so->block = BufferGetBlockNumber(buffer);
@@ -550,10 +566,12 @@ advance(IndexScanDesc scan, bool forward)
 }
 
 static inline void
-return_tuple(IndexScanDesc scan, AlexScan *so)
+return_tuple(IndexScanDesc scan, AlexScan *so, bool fresh)
 {
 	IndexTuple	tuple = (IndexTuple) tuple_at(so, so->next - 1);
 
+	if (so->ahead)
+		alex_ahead_prefetch(so->ahead, so->tuples, so->stride, so->next - 1, so->ntuples, fresh);
 	scan->xs_heaptid = tuple->t_tid;
 	scan->xs_itup = tuple;
 	scan->xs_recheck = so->recheck;
@@ -563,9 +581,16 @@ return_tuple(IndexScanDesc scan, AlexScan *so)
 static pg_noinline bool
 gettuple_slowly(IndexScanDesc scan, bool forward)
 {
+	AlexScan   *so = (AlexScan *) scan->opaque;
+
 	if (!advance(scan, forward))
 		return false;
-	return_tuple(scan, (AlexScan *) scan->opaque);
+	if (so->ahead == NULL && so->fetched >= AHEAD_AFTER)
+	{
+		so->ahead = alex_ahead_begin(scan, so->context);
+		so->fetched = 0;		/* if there is none, ask again after as many */
+	}
+	return_tuple(scan, so, so->next == 1);
 	return true;
 }
 
@@ -575,10 +600,12 @@ alexgettuple(IndexScanDesc scan, ScanDirection direction)
 	AlexScan   *so = (AlexScan *) scan->opaque;
 	bool		forward = !ScanDirectionIsBackward(direction);
 
+	if (so->ahead)
+		alex_ahead_learn(so->ahead, scan);
 	if (unlikely(so->next >= so->ntuples || so->forward != forward))
 		return gettuple_slowly(scan, forward);
 	so->next++;
-	return_tuple(scan, so);
+	return_tuple(scan, so, false);
 	return true;
 }
 
