@@ -72,6 +72,12 @@ extern void alex_open(Relation rel, AlexIndex *index);
 #define ALEX_MERGE_RESERVE (BLCKSZ / 32)
 
 /*
+ * The same where keys grow. Each merge of fresh records behind the others logs the page, so the last of them, for the last eighth
+ * of it, would be the dearest.
+ */
+#define ALEX_APPEND_RESERVE (BLCKSZ / 8)
+
+/*
  * Most fresh records of a leaf before they are merged. Every reader scans them, at about a nanosecond each; a merge encodes and
  * logs the whole leaf. A long base is dearer to rewrite: its delta may hold a share of it more. Keys that only grow cost no
  * rewrite of what is there, but still an image of the page.

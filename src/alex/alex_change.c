@@ -265,10 +265,10 @@ alex_make_successor(const AlexIndex *index, Page page)
  * there, which can be tens of thousands of records.
  */
 static bool
-append_records(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child)
+append_records(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, uint32 reserve, Buffer child)
 {
 	char	   *image = alex_make_successor(index, BufferGetPage(buffer));
-	bool		appended = alex_node_append(image, BufferGetPage(buffer), record, ALEX_MERGE_RESERVE);
+	bool		appended = alex_node_append(image, BufferGetPage(buffer), record, reserve);
 
 	if (appended)
 		rewrite_node(rel, buffer, image, child);
@@ -326,6 +326,7 @@ alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint6
 		const AlexNodeHeader *node = alex_cheader(page);
 		int			stride = alex_stride(index->words, node->level);
 		uint32		limit;
+		uint32		reserve = ALEX_MERGE_RESERVE;
 		uint32		n;
 		uint32		at;
 		uint64	   *records;
@@ -359,13 +360,15 @@ alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint6
 		if (node->flags & ALEX_INCOMPLETE_SPLIT)
 			alex_finish_split(rel, index, buffer);
 
-		if (append_records(rel, index, buffer, record, child))
+		if (node->level == 0 && node->right == InvalidBlockNumber)
+			reserve = ALEX_APPEND_RESERVE;
+		if (append_records(rel, index, buffer, record, reserve, child))
 			break;
 		records = read_records(index, page, &n);
 		for (at = n; at > 0 && alex_compare(records + (Size) (at - 1) * stride, record, index->words) > 0; at--)
 			memcpy(records + (Size) at * stride, records + (Size) (at - 1) * stride, stride * sizeof(uint64));
 		memcpy(records + (Size) at * stride, record, stride * sizeof(uint64));
-		result = replace_records(rel, index, &buffer, records, n + 1, ALEX_MERGE_RESERVE, record, child);
+		result = replace_records(rel, index, &buffer, records, n + 1, reserve, record, child);
 		pfree(records);
 		if (result == ALEX_ALL_STORED)
 			break;
