@@ -498,6 +498,27 @@ put_residuals(const Values &values, uint32_t origin, uint32_t from, uint32_t to,
 
 } // namespace detail
 
+/**
+ * work(values), or the same of a contiguous copy of the first n of them, if they are not contiguous and few enough for
+ * the stack: whatever looks at them more than once is better off with that.
+ */
+template <typename Values, typename Work>
+auto
+with_plain(const Values &values, uint32_t n, const Work &work)
+{
+	constexpr uint32_t few = 1 << 14;
+
+	if constexpr (!std::is_same_v<Values, detail::PlainValues>)
+		if (n <= few)
+		{
+			uint64_t copy[few];
+
+			values.copy(0, n, copy);
+			return work(detail::PlainValues{copy});
+		}
+	return work(values);
+}
+
 /** Bytes that n values take with frames of 2^log2. Gives up (returning more than limit) beyond limit. */
 template <typename Values>
 uint32_t
@@ -521,7 +542,7 @@ column_bytes(const Values &values, uint32_t n, int log2, uint32_t limit)
  */
 template <typename Values>
 ColumnPlan
-plan_column(const Values &values, uint32_t n)
+plan_frames(const Values &values, uint32_t n)
 {
 	static constexpr int kCandidates[] = {16, 12, 10, 8, 7, 6};
 	ColumnPlan best;
@@ -544,10 +565,17 @@ plan_column(const Values &values, uint32_t n)
 	return best;
 }
 
-/** Writes a column at page + start, as planned. */
+template <typename Values>
+ColumnPlan
+plan_column(const Values &values, uint32_t n)
+{
+	return with_plain(values, n, [n](const auto &plain) { return plan_frames(plain, n); });
+}
+
+/** Writes a column at "start", as planned. */
 template <typename Values>
 void
-write_column(const Values &values, uint32_t n, const ColumnPlan &plan, char *start)
+write_frames(const Values &values, uint32_t n, const ColumnPlan &plan, char *start)
 {
 	uint32_t length = 1u << plan.log2;
 	char *data = start + frame_count(n, plan.log2) * sizeof(Frame);
@@ -565,6 +593,13 @@ write_column(const Values &values, uint32_t n, const ColumnPlan &plan, char *sta
 		detail::put_residuals(values, first, 0, m, fit, data + offset * 8);
 		offset += residual_words(m, fit.width);
 	}
+}
+
+template <typename Values>
+void
+write_column(const Values &values, uint32_t n, const ColumnPlan &plan, char *start)
+{
+	with_plain(values, n, [&](const auto &plain) { write_frames(plain, n, plan, start); });
 }
 
 } // namespace alex

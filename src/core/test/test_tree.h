@@ -191,6 +191,7 @@ public:
 	build(const Records &records, uint32_t reserve)
 	{
 		Records level_records = records;
+		std::vector<uint64_t> columns(static_cast<size_t>(ALEX_MAX_RECORDS) * alex_stride(words_, 1));
 
 		for (int level = 0;; level++)
 		{
@@ -204,8 +205,11 @@ public:
 			for (uint32_t first = 0; first < total;)
 			{
 				const uint32_t window = std::min<uint32_t>(total - first, ALEX_MAX_RECORDS);
-				const uint32_t n =
-					alex_fit(level_records[first], window, words_, level, capacity_ - reserve, false, guess);
+				AlexPlan plan;
+
+				alex_plan_node(level_records[first], window, words_, level, capacity_ - reserve, guess, columns.data(), &plan);
+
+				const uint32_t n = plan.n;
 				uint64_t high[ALEX_MAX_RECORD_WORDS];
 				const bool last = first + n == total;
 				const uint32_t left = first == 0 ? ALEX_NO_BLOCK : block;
@@ -221,7 +225,7 @@ public:
 					pages_[left].node().right = block;
 				if (!last)
 					std::copy_n(high, words_ + 1, alex_high_fence(pages_[block].data()));
-				check(alex_node_store(pages_[block].data(), level_records[first], n, 0), "what fits cannot be stored");
+				check(alex_node_store_planned(pages_[block].data(), &plan, columns.data()), "what fits cannot be stored");
 				low[words_ + 1] = block;
 				parents.add(low);
 				std::copy_n(high, words_ + 1, low);
