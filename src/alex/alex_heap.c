@@ -11,6 +11,7 @@
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "commands/progress.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
@@ -143,7 +144,10 @@ read_page(HeapScan *scan, Buffer buffer)
 
 			if (result == HEAPTUPLE_DEAD)
 				continue;
-			if (result != HEAPTUPLE_LIVE)
+			/* what this transaction inserted is live if the index is */
+			if (result != HEAPTUPLE_LIVE &&
+				!(result == HEAPTUPLE_INSERT_IN_PROGRESS &&
+				  TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple.t_data))))
 				goto not_ours;
 		}
 		offsets[n] = offset;
