@@ -28,6 +28,7 @@ sort_fixed(uint64_t *records, size_t n, int sort_words)
 constexpr size_t kInsertion = 16; /* records that insertion sorts faster than anything else */
 constexpr size_t kOnePass = 128;  /* records that one pass brings so near their places that insertion does the rest */
 constexpr uint32_t kMaxBucket = 12; /* unless there are more of them than this in one bucket */
+constexpr size_t kNear = 8;		/* places by which records are off in what counts as almost sorted */
 constexpr int kRadixBits = 8;	  /* buckets whose ends the first-level cache and TLB hold */
 constexpr size_t kPauseRecords = 1 << 16;
 
@@ -52,7 +53,7 @@ template <int kStride> class RadixSort
 		}
 		if (n >= kPauseRecords)
 			pause_();
-		if (std::is_sorted(records, records + n))
+		if (n <= kOnePass ? std::is_sorted(records, records + n) : insert_near(records, n))
 		{
 			if (to_other)
 				std::memcpy(other, records, n * sizeof(Record));
@@ -114,6 +115,31 @@ template <int kStride> class RadixSort
 				to[j] = to[j - 1];
 			to[j] = record;
 		}
+	}
+
+	/**
+	 * Sorts what is almost sorted, as keys that several sessions drew from one sequence are. Gives up, with the records in
+	 * some other order, at the first that is far from its place: at once if they are in no order.
+	 */
+	static bool insert_near(Record *records, size_t n)
+	{
+		for (size_t i = 1; i < n; i++)
+		{
+			const Record record = records[i];
+			size_t j = i;
+
+			for (; j > 0 && record < records[j - 1]; j--)
+			{
+				if (i - j == kNear)
+				{
+					records[j] = record;
+					return false;
+				}
+				records[j] = records[j - 1];
+			}
+			records[j] = record;
+		}
+		return true;
 	}
 
 	void (*pause_)(void);

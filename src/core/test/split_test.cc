@@ -279,7 +279,7 @@ TEST(Sorting, Many)
 
 	for (int stride = 2; stride <= ALEX_MAX_RECORD_WORDS; stride++)
 		for (const size_t n : {0, 1, 2, 16, 17, 100, 128, 129, 300, 5000, 70000})
-			for (int pattern = 0; pattern < 8; pattern++)
+			for (int pattern = 0; pattern < 11; pattern++)
 			{
 				SCOPED_TRACE("stride " + std::to_string(stride) + ", n " + std::to_string(n) + ", pattern " + std::to_string(pattern));
 				std::vector<uint64_t> words(n * stride);
@@ -295,6 +295,9 @@ TEST(Sorting, Many)
 							pattern == 4					 ? (w == 0 ? 7 : rng() >> below(rng, 64)) :
 							pattern == 5					 ? (i == n / 2 ? UINT64_MAX : i ^ 5) :
 							pattern == 6					 ? (w + 1 < stride ? below(rng, 2) : i) :
+							pattern == 7					 ? i / 3 * 3 + (i + w) % 3 : /* almost in order */
+							pattern == 8					 ? i + below(rng, 9) :
+							pattern == 9					 ? (i + 1 == n ? 0 : i + below(rng, 5)) :
 															   UINT64_MAX - (i % 2);
 				for (size_t i = 0; i < n; i++)
 					expected.emplace_back(&words[i * stride], &words[i * stride] + stride);
