@@ -165,9 +165,11 @@ uint32_t alex_decode(const void *page, uint64_t *out);
  */
 typedef struct AlexLayout
 {
-	uint16_t key_start; /* residuals of the first varying word: byte offset and length */
+	uint16_t key_directory; /* byte offset of the frame directory of the first varying word */
+	uint16_t key_start;		/* its residuals: byte offset and length */
 	uint16_t key_bytes;
-	uint16_t tie_start; /* the same of the tie */
+	uint16_t tie_directory; /* the same of the tie */
+	uint16_t tie_start;
 	uint16_t tie_bytes;
 } AlexLayout;
 

@@ -105,6 +105,7 @@ residual_words(uint32_t n, uint32_t width)
 class Column
 {
   public:
+	Column() = default;
 	Column(const char *page, uint32_t start, uint32_t n, int log2, uint32_t limit)
 		: page_(page), directory_(page + start), data_(start + frame_count(n, log2) * sizeof(Frame)), log2_(log2),
 		  limit_(limit)
@@ -155,36 +156,93 @@ class Column
 	uint32_t data_start() const { return data_; }
 	int log2() const { return log2_; }
 
-  private:
+	/** Where in the page the residuals of a frame begin. */
+	uint32_t data_of(const Frame &f) const { return data_ + f.offset() * 8; }
+
+	/** What value j of a frame is above its line. */
 	uint64_t residual(const Frame &f, uint32_t j) const
 	{
 		uint32_t width = f.width();
 
-		if (width == 0)
-			return 0;
+		return width == 0 ? 0 : bits(data_of(f), width, j) & (UINT64_MAX >> (64 - width));
+	}
+
+	/** "width" bits, and what follows them, from bit j * width on; data is where a frame's residuals begin. */
+	uint64_t bits(uint32_t data, uint32_t width, uint32_t j) const
+	{
 		uint32_t bit = j * width;
-		uint32_t byte = std::min(data_ + f.offset() * 8 + (bit >> 3), limit_);
+		uint32_t byte = std::min(data + (bit >> 3), limit_);
 		uint32_t shift = bit & 7;
 		uint64_t word;
 
 		std::memcpy(&word, page_ + byte, 8);
 		word >>= shift;
-		if (width + shift > 64)
+		if (width > kOneLoadWidth && width + shift > 64)
 			word |= static_cast<uint64_t>(static_cast<unsigned char>(page_[byte + 8])) << (64 - shift);
-		return width >= 64 ? word : word & ((UINT64_C(1) << width) - 1);
+		return word;
 	}
 
+  private:
 	template <typename Walk, typename Convert>
 	void read_frame(const Frame &f, Walk walk, uint32_t j, uint32_t n, uint64_t *out, int stride, Convert convert) const;
 
 	/* residuals up to this width are within one 8-byte load, at whatever bit of its first byte they begin */
 	static constexpr uint32_t kOneLoadWidth = 57;
 
-	const char *page_;
-	const char *directory_;
-	uint32_t data_;
-	int log2_;
-	uint32_t limit_;
+	const char *page_ = nullptr;
+	const char *directory_ = nullptr;
+	uint32_t data_ = 0;
+	int log2_ = 0;
+	uint32_t limit_ = 0;
+};
+
+/**
+ * Reads single values of a column that are likely to be near each other: what a frame's directory entry says is taken apart
+ * when a value of another frame is asked for, not each time.
+ */
+class ColumnCursor
+{
+  public:
+	ColumnCursor() = default;
+	explicit ColumnCursor(const Column &column) : column_(column), mask_((1u << column.log2()) - 1) {}
+
+	uint64_t operator[](uint32_t i)
+	{
+		uint32_t j = i & mask_;
+
+		if ((i ^ j) != first_)
+			open(i ^ j);
+		return base_ + (((mantissa_ * j >> shift_) ^ sign_) - sign_) + (column_.bits(data_, width_, j) & residual_);
+	}
+
+  private:
+	/* The frame whose first value is value "first" of the column. */
+	void open(uint32_t first)
+	{
+		Frame frame = column_.frame(first >> column_.log2());
+		Line line = frame.line();
+		int shift = line.exponent - Line::kExponentBias;
+
+		first_ = first;
+		base_ = frame.base;
+		width_ = frame.width();
+		data_ = column_.data_of(frame);
+		residual_ = width_ == 0 ? 0 : UINT64_MAX >> (64 - width_);
+		mantissa_ = shift > 0 ? line.mantissa << (shift & 63) : line.mantissa;
+		shift_ = shift < 0 ? -shift : 0;
+		sign_ = line.negative ? UINT64_MAX : 0;
+	}
+
+	Column column_;
+	uint32_t mask_ = 0;
+	uint32_t first_ = UINT32_MAX; // no frame begins there
+	uint32_t width_ = 0;
+	uint32_t data_ = 0;
+	uint64_t base_ = 0;
+	uint64_t mantissa_ = 0;
+	uint64_t sign_ = 0;
+	uint64_t residual_ = 0; // mask
+	int shift_ = 0;
 };
 
 namespace detail

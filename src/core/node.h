@@ -128,14 +128,22 @@ class Node
 
 	void read_range(uint32_t first, uint32_t n, uint64_t *out, bool backward = false) const;
 	uint32_t lower_bound(const uint64_t *position) const;
+
+	/**
+	 * Reads the first base records in [low, high), at most max of them, for lookups that expect very few: one search, and reading
+	 * on from there. *more is set if there are more. Returns how many.
+	 */
+	uint32_t read_few(const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t *out, bool *more) const;
+
 	uint32_t predict(uint64_t word) const;
+
+	/** How many slots apart two words are by the model. */
+	uint32_t slots(uint64_t distance) const;
 
 	/** Copies the delta's records within [low, high) to out, sorted; either bound may be null. */
 	uint32_t sorted_delta(const uint64_t *low, const uint64_t *high, uint64_t *out) const;
 
   private:
-	template <int W> uint32_t search(const uint64_t *bound) const;
-
 	const char *page_;
 	const AlexPageHead *head_;
 	const AlexNodeHeader *header_;

@@ -1,97 +1,11 @@
 /*
- * node_read.cc - searching and reading one node.
- *
- * Search: the node's model predicts a slot from the first word in which the node varies; an exponential
- * search around it finds the exact place (Ding et al., "ALEX", SIGMOD 2020, section 3.2). The delta is small
- * and unsorted: it is scanned.
+ * node_read.cc - reading one node. The delta is small and unsorted: it is scanned.
  */
 #include "exponential_search.h"
 #include "node.h"
 
 namespace alex
 {
-
-uint32_t
-Node::predict(uint64_t word) const
-{
-	const AlexNodeHeader &h = *header_;
-
-	if (word <= h.model_base)
-		return 0;
-	uint64_t x = (word - h.model_base) >> (h.model_shift & 63);
-
-	if (x > UINT32_MAX)
-		return h.count - 1;
-	return static_cast<uint32_t>(std::min<uint64_t>((x * h.model_mult) >> (h.model_fraction & 63), h.count - 1));
-}
-
-/*
- * W key words: "bound" holds W + 1 words as the columns store them. Columns before the model's word are
- * constant in the node, so they are compared once.
- */
-template <int W>
-uint32_t
-Node::search(const uint64_t *bound) const
-{
-	uint32_t n = count();
-	int m = header_->model_word;
-
-	for (int c = 0; c < m; c++)
-	{
-		uint64_t constant = column(c)[0];
-
-		if (bound[c] != constant)
-			return bound[c] < constant ? 0 : n;
-	}
-
-	Column first = column(m);
-	auto before = [&](uint32_t i) {
-		uint64_t value = first[i];
-
-		if (value != bound[m])
-			return value < bound[m];
-		for (int c = m + 1; c <= W; c++)
-		{
-			value = column(c)[i];
-			if (value != bound[c])
-				return value < bound[c];
-		}
-		return false;
-	};
-
-	uint32_t slot = predict(bound[m]);
-
-	/* the caller reads the tie next: fetch it while the keys are searched */
-	if (m != W)
-		column(W).prefetch(slot);
-
-	return exponential_search(n, slot, before);
-}
-
-uint32_t
-Node::lower_bound(const uint64_t *position) const
-{
-	if (count() == 0)
-		return 0;
-
-	uint64_t bound[ALEX_MAX_WORDS + 1];
-	int w = words();
-
-	for (int c = 0; c < w; c++)
-		bound[c] = position[c];
-	bound[w] = inner() ? position[w] : encode_bound(position[w], radix());
-	switch (w)
-	{
-		case 1:
-			return search<1>(bound);
-		case 2:
-			return search<2>(bound);
-		case 3:
-			return search<3>(bound);
-		default:
-			return search<4>(bound);
-	}
-}
 
 void
 Node::read_range(uint32_t first, uint32_t n, uint64_t *out, bool backward) const
@@ -209,31 +123,16 @@ alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool b
 	Node node(page);
 	int s = node.stride();
 	int w = node.words();
-	uint32_t first = node.lower_bound(low);
-	uint32_t end;
+	uint32_t n;
 
 	*more = false;
 	if (!backward && max <= 4 && high)
-	{
-		/* a point lookup: read on from the first record rather than search a second time */
-		uint64_t record[ALEX_MAX_RECORD_WORDS];
-
-		for (end = first; end < node.count(); end++)
-		{
-			node.read(end, record);
-			if (alex_compare(record, high, w) >= 0)
-				break;
-			if (end - first == max)
-			{
-				*more = true;
-				break;
-			}
-			std::memcpy(out + static_cast<size_t>(end - first) * s, record, s * sizeof(uint64_t));
-		}
-	}
+		n = node.read_few(low, high, max, out, more);
 	else
 	{
-		end = high ? node.lower_bound(high) : node.count();
+		uint32_t first = node.lower_bound(low);
+		uint32_t end = high ? node.lower_bound(high) : node.count();
+
 		end = std::max(first, end); /* a damaged node need not be sorted */
 		if (end - first > max)
 		{
@@ -243,15 +142,11 @@ alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool b
 			else
 				end = first + max;
 		}
+		n = end - first;
+		node.read_range(first, n, out, backward && !node.has_delta());
 		if (backward && !node.has_delta())
-		{
-			node.read_range(first, end - first, out, true);
-			return end - first;
-		}
-		node.read_range(first, end - first, out);
+			return n;
 	}
-
-	uint32_t n = end - first;
 
 	if (node.has_delta())
 	{
@@ -303,7 +198,9 @@ alex_layout(const void *page, AlexLayout *layout)
 	int w = node.words();
 	int m = node.header().model_word;
 
+	layout->key_directory = node.header().column_start[m];
 	layout->key_start = static_cast<uint16_t>(node.column(m).data_start());
+	layout->tie_directory = node.header().column_start[w];
 	layout->tie_start = static_cast<uint16_t>(node.column(w).data_start());
 	/* a column ends where the next one's directory begins; the last one at pd_lower */
 	uint16_t lower = static_cast<const AlexPageHead *>(page)->pd_lower;
@@ -318,16 +215,25 @@ alex_prefetch(const void *page, const AlexLayout *layout, double fraction)
 {
 	const char *p = static_cast<const char *>(page);
 
+	/* where the column at that fraction of its frames, or of its residuals, is */
+	auto at = [&](uint32_t start, uint32_t bytes) { return p + start + static_cast<uint32_t>(fraction * bytes); };
+
+	/* page header, node header and fences */
 	__builtin_prefetch(p);
 	__builtin_prefetch(p + 64);
-	__builtin_prefetch(p + 128);
 	if (layout->key_start == 0)
-		return; /* nothing known yet */
+	{
+		__builtin_prefetch(p + 128);
+		return; /* nothing else known yet */
+	}
 
-	const char *key = p + layout->key_start + static_cast<uint32_t>(fraction * layout->key_bytes);
+	const char *key = at(layout->key_start, layout->key_bytes);
 
-	__builtin_prefetch(key);
-	__builtin_prefetch(key + 64);
-	__builtin_prefetch(p + layout->tie_start - sizeof(alex::Frame));
-	__builtin_prefetch(p + layout->tie_start + static_cast<uint32_t>(fraction * layout->tie_bytes));
+	/* the prediction is off by a dozen keys or so */
+	__builtin_prefetch(key - 48);
+	__builtin_prefetch(key + 16);
+	__builtin_prefetch(key + 80);
+	__builtin_prefetch(at(layout->key_directory, layout->key_start - layout->key_directory));
+	__builtin_prefetch(at(layout->tie_directory, layout->tie_start - layout->tie_directory));
+	__builtin_prefetch(at(layout->tie_start, layout->tie_bytes));
 }
