@@ -4,7 +4,7 @@
 # direction must give the same rows through each index and without.
 #
 # OPS=n       row operations a type (default 100000)
-# SEED=n      repeat a run; the seed is printed
+# SEED=n      another run (default 1); SEED=random prints which one it was
 # TYPES=...   only these types, separated by blanks
 
 use strict;
@@ -18,7 +18,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $ops = $ENV{OPS} || 100000;
-my $seed = defined $ENV{SEED} ? $ENV{SEED} : int(rand(1000000));
+my $seed = AlexTest::seed();
 diag("SEED=$seed OPS=$ops");
 
 my $node = new_node('differential');

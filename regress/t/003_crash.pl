@@ -5,7 +5,7 @@
 # index.
 #
 # CRASH_ROUNDS=n   default 20
-# SEED=n           repeat the lengths of the rounds; the seed is printed
+# SEED=n           other lengths of the rounds (default 1); SEED=random prints which
 
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 my $rounds = $ENV{CRASH_ROUNDS} || 20;
-my $seed = defined $ENV{SEED} ? $ENV{SEED} : int(rand(1000000));
+my $seed = AlexTest::seed();
 srand($seed);
 diag("SEED=$seed");
 

@@ -18,7 +18,7 @@
 # DIFF_ROUNDS=n   default 60
 # DIFF_STEPS=n    statements a round, default 150
 # DIFF_SKIP=re    leave out kinds of statements, to look for what else there is
-# SEED=n          repeat a run; the seed is printed
+# SEED=n          another run (default 1); SEED=random prints which one it was
 
 use strict;
 use warnings;
@@ -34,7 +34,7 @@ use Time::HiRes qw(time);
 
 my $rounds = $ENV{DIFF_ROUNDS} || 60;
 my $steps = $ENV{DIFF_STEPS} || 150;
-my $seed = defined $ENV{SEED} ? $ENV{SEED} : int(rand(1000000));
+my $seed = AlexTest::seed();
 srand($seed);
 diag("SEED=$seed");
 

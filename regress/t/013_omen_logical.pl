@@ -9,7 +9,7 @@
 # decode to the same text.
 #
 # LOGICAL_ROUNDS=n   default 6
-# SEED=n             repeat a run; the seed is printed
+# SEED=n             another run (default 1); SEED=random prints which one it was
 
 use strict;
 use warnings;
@@ -23,7 +23,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $rounds = defined $ENV{LOGICAL_ROUNDS} ? $ENV{LOGICAL_ROUNDS} : 6;
-my $seed = defined $ENV{SEED} ? $ENV{SEED} : int(rand(1000000));
+my $seed = AlexTest::seed();
 srand($seed);
 diag("SEED=$seed");
 sub pick { return $_[ int(rand(@_)) ]; }

@@ -20,6 +20,13 @@ use Time::HiRes qw(sleep time);
 our @EXPORT = qw(am new_node load_helpers start_command finish_command pgbench_command
   kill_server same_rows same_everywhere plan_uses write_script clean_log);
 
+# The seed of a test: the same for all runs, so that a change is judged by what it changes. SEED=random looks for what else there is.
+sub seed
+{
+	return 1 if !defined $ENV{SEED};
+	return $ENV{SEED} eq 'random' ? int(rand(1000000)) : $ENV{SEED};
+}
+
 sub am { return $ENV{ALEX_TEST_AM} || 'alex'; }
 
 # A server with settings that make the tests quick and the log short.
