@@ -75,8 +75,25 @@ sub normal
 	# Whichever of the conflicts it is that is noticed first.
 	return $r->{state} if $r->{state} eq '40001' && ($c->{iso} || '') eq 'SERIALIZABLE';
 	return $r->{error} if $r->{error} ne '';
-	@rows = sort @rows if !$s->{ordered};
+	@rows = $s->{ordered} ? order_ties(@rows) : sort @rows;
 	return join("\n", @rows);
+}
+
+# A transaction that inserts a key again, which somebody else has deleted since its snapshot, sees two rows of one key.
+# Which of them comes first is nobody's promise.
+sub order_ties
+{
+	my @rows = @_;
+	my @ordered;
+
+	while (@rows)
+	{
+		my ($key) = split /\|/, $rows[0];
+		my @ties;
+		push @ties, shift @rows while @rows && (split /\|/, $rows[0])[0] eq $key;
+		push @ordered, sort @ties;
+	}
+	return @ordered;
 }
 
 sub complain

@@ -20,7 +20,6 @@
 #include "utils/memutils.h"
 
 #include "alex_heap.h"
-#include "alex_heap.h"
 #include "alex_sort.h"
 
 #define MAX_LEVELS 16

@@ -111,8 +111,9 @@ make_halves(const AlexIndex *index, Page page, const uint64 *records, uint32 n, 
 		fill = alex_node_capacity(index->words, BLCKSZ) / 100 * index->fillfactor;
 	left = alex_choose_split(records, n, index->words, level, room, fill);
 	result = left > 0 ? ALEX_ALL_STORED : ALEX_RIGHT_STORED;
+	/* all but the first may fit: sizes are not monotone, and the caller may have kept back more room than this does */
 	if (left == 0)
-		left = n - alex_fit(records, n, index->words, level, room, true, n / 2);
+		left = n - alex_fit(records + stride, n - 1, index->words, level, room, true, n / 2);
 	Assert(left > 0 && left < n);
 
 	/* an inner node begins with a child's separator; leaves may choose a shorter one between two records */

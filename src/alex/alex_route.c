@@ -131,6 +131,9 @@ copy_node(AlexRoute *route, Relation rel, const AlexIndex *index, BlockNumber bl
 	{
 		const uint64 *record = records + (Size) i * stride;
 
+		/* to read this block would be to extend the index */
+		if (record[words + 1] >= InvalidBlockNumber)
+			alex_corrupt(rel, block, "a child is no block");
 		memcpy(node->separators + (Size) i * (words + 1), record, (words + 1) * sizeof(uint64));
 		if (level == 1)
 		{
