@@ -127,6 +127,8 @@ read_page(HeapScan *scan, Buffer buffer)
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	all_visible = PageIsAllVisible(page);
 	last = PageGetMaxOffsetNumber(page);
+	if (last > MaxHeapTuplesPerPage)
+		goto not_ours;			/* a damaged page */
 	for (OffsetNumber offset = FirstOffsetNumber; offset <= last; offset = OffsetNumberNext(offset))
 	{
 		ItemId		item = PageGetItemId(page, offset);
@@ -171,6 +173,7 @@ read_page(HeapScan *scan, Buffer buffer)
 		ItemPointerData tid;
 
 		ItemPointerSet(&tid, block, offsets[i]);
+		pgstat_count_heap_getnext(scan->heap);
 		scan->callback(scan->rel, &tid, &values[i], &isnull[i], true, scan->state);
 	}
 	return n;

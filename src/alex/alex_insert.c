@@ -224,8 +224,13 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 			break;
 		if (more)
 		{
+			const uint64 *last = records + (Size) (n - 1) * (words + 1);
+
+			/* or this would go on for ever, with the first leaf locked */
+			if (alex_compare(last, low, words) < 0)
+				alex_corrupt(rel, BufferGetBlockNumber(buffer), "Records are out of order");
 			/* resume behind the last one seen: ties are unique and never at their greatest */
-			memcpy(low, records + (Size) (n - 1) * (words + 1), (words + 1) * sizeof(uint64));
+			memcpy(low, last, (words + 1) * sizeof(uint64));
 			low[words]++;
 			continue;
 		}

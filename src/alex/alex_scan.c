@@ -456,6 +456,11 @@ read_batch(IndexScanDesc scan)
 	so->next = 0;
 	so->block = BufferGetBlockNumber(buffer);
 
+	/* or the next batch would be this one again */
+	if (more && (so->forward ? alex_compare(tuple_at(so, so->ntuples - 1), so->low, words) < 0 :
+				 alex_compare(tuple_at(so, so->ntuples - 1), so->high, words) >= 0))
+		alex_corrupt(scan->indexRelation, so->block, "Records are out of order");
+
 	/* what is still to come: behind the last record of the batch, or beyond this leaf */
 	if (so->forward)
 	{
