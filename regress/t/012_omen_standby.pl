@@ -107,6 +107,12 @@ while (time < $end && $bad eq '')
 		if (!defined $until{$name} || time > $until{$name})
 		{
 			$s->ask('COMMIT') if defined $until{$name};
+			# Replay may have thrown the session out meanwhile, between statements too.
+			if ($s->{lost})
+			{
+				$cancelled{$name}++;
+				$s = $old{$name} = OmenTest::Session->new($standby{$name}, $name);
+			}
 			$s->safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
 			$until{$name} = time + 0.3 + rand(3);
 			delete $seen{$name};
@@ -115,8 +121,8 @@ while (time < $end && $bad eq '')
 		if ($r->{error} =~ $conflict || $r->{text} =~ $conflict)
 		{
 			$cancelled{$name}++;
-			$s = $old{$name} = OmenTest::Session->new($standby{$name}, $name) if $s->{lost} || $r->{text} =~ /FATAL/;
 			$s->ask('ROLLBACK');
+			$s = $old{$name} = OmenTest::Session->new($standby{$name}, $name) if $s->{lost} || $r->{text} =~ /FATAL/;
 			undef $until{$name};
 			next;
 		}
