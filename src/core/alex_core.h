@@ -38,6 +38,12 @@ alex_cheader(const void *page)
 	return (const AlexNodeHeader *) ((const char *) page + ALEX_HEADER_OFFSET);
 }
 
+static inline const AlexPageHead *
+alex_page_head(const void *page)
+{
+	return (const AlexPageHead *) page;
+}
+
 /* The low fence: W + 1 words, the least position the node covers. */
 static inline uint64_t *
 alex_low_fence(const void *page)
@@ -208,8 +214,9 @@ bool alex_delta_has_room(const void *page, const uint64_t *record, uint32_t limi
 
 /*
  * Adds a record to the delta, which must have room for it.
- * *offset and *length give the changed bytes, for the WAL. Returns true if pd_upper changed, too: slots were reserved. They are
- * zeroed here, and must be where the change is replayed, so nothing else may ever write to the hole of a page.
+ * *offset and *length give the changed bytes, for the WAL. Returns true if pd_upper changed, too: slots were reserved. They must
+ * be zero where the change is replayed, as replay leaves the hole of every page it changes. Where marks of killed records were in
+ * the way, a page written without being changed may still have them: then all new slots count as changed.
  */
 bool alex_delta_append(void *page, const uint64_t *record, uint16_t *offset, uint16_t *length);
 
@@ -218,6 +225,35 @@ bool alex_delta_append(void *page, const uint64_t *record, uint16_t *offset, uin
  * before "high", its new high fence. It never needs more room than the source. Right link: the caller's.
  */
 void alex_node_truncate(void *page, const void *source, const uint64_t *high);
+
+/* ---- killed records: hints, which the caller may set with the page locked in share mode ---- */
+
+/* Is any record of the leaf marked as dead to everyone? */
+static inline bool
+alex_has_killed(const void *page)
+{
+	const AlexPageHead *head = alex_page_head(page);
+
+	return head->pd_lower < head->pd_upper && ((const uint8_t *) page)[head->pd_lower] != 0;
+}
+
+/*
+ * Marks a record of a leaf as dead to everyone. Returns true if the page changed: not if the record is marked already, is not in
+ * the leaf, or its mark has no room there. The mark is lost when the leaf is rewritten.
+ */
+bool alex_kill(void *page, const uint64_t *record);
+
+/* What alex_mark_killed() adds to the tie of a record; no tie has it by itself. */
+#define ALEX_KILLED (UINT64_C(1) << 63)
+
+/* Adds ALEX_KILLED to those of n records of a leaf, ascending or descending, that are marked. Returns how many got it. */
+uint32_t alex_mark_killed(const void *page, uint64_t *records, uint32_t n);
+
+/* How many records of a leaf are marked. */
+uint32_t alex_killed_count(const void *page);
+
+/* Bytes from pd_lower on that marks can take; the rest of the hole is zero. */
+uint32_t alex_killed_bytes(const void *page);
 
 /* ---- planning ---- */
 

@@ -20,7 +20,7 @@
  *   24   AlexNodeHeader    links, counts, model
  *   88   low fence, high fence          2 * (W + 1) words
  *   ...  base              sorted records, column by column, bit-packed in frames (frame_codec.h)
- *   ...  the hole          free space, zeroed; nothing live is ever in it
+ *   ...  the hole          free space, zeroed but for hints at its low end (node_killed.cc); nothing live is ever in it
  *   ...  delta             fresh records, unsorted, in slots (node_delta.h); grows towards the base
  *   end-16  special area   AlexSpecial, left alone by everything but page initialisation
  */

@@ -293,17 +293,24 @@ alex_delta_append(void *page, const uint64_t *record, uint16_t *offset, uint16_t
 	alex::Delta delta(page);
 	uint32_t used = delta.count();
 	bool more = used == delta.slots();
+	auto to = static_cast<uint16_t>(delta.slot(used) - static_cast<const char *>(page));
 
+	*offset = to;
+	*length = static_cast<uint16_t>(delta.size());
 	if (more)
 	{
 		uint32_t bytes = alex::new_slots(head, delta) * delta.size();
+		char *slots = static_cast<char *>(page) + head->pd_upper - bytes;
 
+		if (std::any_of(slots, slots + bytes, [](char b) { return b != 0; }))
+		{
+			std::memset(slots, 0, bytes);
+			*offset = static_cast<uint16_t>(head->pd_upper - bytes);
+			*length = static_cast<uint16_t>(bytes);
+		}
 		head->pd_upper = static_cast<uint16_t>(head->pd_upper - bytes);
-		std::memset(static_cast<char *>(page) + head->pd_upper, 0, bytes);
 	}
-	*offset = static_cast<uint16_t>(delta.slot(used) - static_cast<const char *>(page));
-	*length = static_cast<uint16_t>(delta.size());
-	delta.put(static_cast<char *>(page) + *offset, record);
+	delta.put(static_cast<char *>(page) + to, record);
 	return more;
 }
 

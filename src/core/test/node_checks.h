@@ -167,6 +167,17 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 	uint16_t length = 0;
 	const uint32_t some = std::min(n + delta, 1000U);
 
+	if (level == 0 && some > 0)
+	{
+		const uint64_t *kill = decoded + below(rng, some) * stride;
+		std::vector<uint64_t> marked(decoded, decoded + static_cast<size_t>(some) * stride);
+
+		alex_kill(copy.data(), kill);
+		require(alex_killed_bytes(copy.data()) <= copy.free_bytes(), "marks lie in the hole");
+		require(alex_mark_killed(copy.data(), marked.data(), some) <= some, "no record is marked twice");
+		require(alex_killed_count(copy.data()) <= n + delta, "there are no more marks than records");
+	}
+
 	/* a record behind all others, which the cheap merge takes, or any */
 	AlexLayout layout;
 	alex_layout(page.data(), &layout);

@@ -1,0 +1,222 @@
+/*
+ * killed_test.cc - hints that records are dead.
+ */
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "test_util.h"
+
+using namespace alex_test;
+
+namespace
+{
+
+class Killed : public ::testing::TestWithParam<Shape>
+{
+};
+
+/* A leaf that is not full, without any mark. */
+Node
+some_leaf(const Shape &shape, const DataSet &set, unsigned delta_share, Rng &rng)
+{
+	const Records records = sorted_records(set, shape, 150 + shape.page_size / 32, Tids::varying, rng);
+	Node node = full_node(shape, records, delta_share, rng);
+
+	node.page.zero_hole();
+	return node;
+}
+
+/* Which of the records are marked, by marking a copy of some of them as a scan does. */
+std::vector<bool>
+marks_of(const Page &page, const Records &records, size_t first, size_t n, bool backward, uint32_t *count)
+{
+	const int words = page.node().words;
+	Records some(words + 1);
+	std::vector<bool> marks(n);
+
+	for (size_t i = 0; i < n; i++)
+		some.add(records[backward ? first + n - 1 - i : first + i]);
+	*count = alex_mark_killed(page.data(), some.data(), static_cast<uint32_t>(n));
+	for (size_t i = 0; i < n; i++)
+	{
+		const size_t at = backward ? first + n - 1 - i : first + i;
+		uint64_t *record = some.data() + i * (words + 1);
+
+		marks[at - first] = (record[words] & ALEX_KILLED) != 0;
+		record[words] &= ~ALEX_KILLED;
+		EXPECT_EQ(alex_compare(record, records[at], words), 0) << "nothing but the mark changes";
+	}
+	return marks;
+}
+
+TEST_P(Killed, MarksAreThoseThatWereSet)
+{
+	const Shape shape = GetParam();
+
+	for (const DataSet &set : sets_of(shape))
+		for (const unsigned delta_share : {0U, 5U, 1U})
+		{
+			SCOPED_TRACE(std::string(set.name) + ", delta 1/" + std::to_string(delta_share));
+			Rng rng(11);
+			Node node = some_leaf(shape, set, delta_share, rng);
+			const size_t n = node.records.size();
+			const Page untouched = node.page;
+			std::vector<bool> expected(n);
+			std::set<size_t> refused;
+			uint32_t killed = 0;
+			uint64_t other[position_max];
+
+			ASSERT_FALSE(alex_has_killed(node.page.data()));
+			ASSERT_EQ(alex_killed_count(node.page.data()), 0U);
+			for (size_t round = 0; round < std::min<size_t>(n, 400); round++)
+			{
+				const size_t i = below(rng, n);
+				const bool fresh = alex_kill(node.page.data(), node.records[i]);
+
+				ASSERT_FALSE(fresh && expected[i]) << "marked twice";
+				ASSERT_FALSE(alex_kill(node.page.data(), node.records[i]));
+				if (fresh)
+				{
+					expected[i] = true;
+					killed++;
+				}
+				else if (!expected[i])
+					refused.insert(i);
+
+				/* not a record */
+				std::copy_n(node.records[i], shape.words + 1, other);
+				if (step_position(other, shape.words, true) &&
+					(i + 1 == n || alex_compare(other, node.records[i + 1], shape.words) != 0))
+				{
+					ASSERT_FALSE(alex_kill(node.page.data(), other));
+				}
+				if (round % 16 == 0)
+				{
+					ASSERT_EQ(alex_killed_count(node.page.data()), killed);
+				}
+			}
+			ASSERT_EQ(alex_has_killed(node.page.data()), killed > 0);
+			/* a bit for every record, and one byte */
+			if (untouched.free_bytes() > 1 + (n + 7) / 8)
+			{
+				ASSERT_TRUE(refused.empty());
+			}
+			const uint32_t bytes = alex_killed_bytes(node.page.data());
+			ASSERT_LE(bytes, untouched.free_bytes());
+			for (uint32_t at = 0; at < shape.page_size; at++)
+				if (at < untouched.head().pd_lower || at >= untouched.head().pd_lower + bytes)
+				{
+					ASSERT_EQ(node.page.bytes()[at], static_cast<const uint8_t *>(untouched.data())[at]) << "changed outside the hole";
+				}
+
+			for (int i = 0; i < 12; i++)
+			{
+				const size_t first = i == 0 ? 0 : below(rng, n);
+				const size_t some = i == 0 ? n : 1 + below(rng, n - first);
+				uint32_t count;
+				const std::vector<bool> marks = marks_of(node.page, node.records, first, some, i % 2 == 1, &count);
+
+				ASSERT_TRUE(std::equal(marks.begin(), marks.end(), expected.begin() + static_cast<ptrdiff_t>(first)));
+				ASSERT_EQ(count, std::count(marks.begin(), marks.end(), true));
+			}
+			uint64_t none = 0;
+			ASSERT_EQ(alex_mark_killed(node.page.data(), &none, 0), 0U);
+
+			/* marks are no part of the node, and what rewrites it forgets them */
+			std::vector<uint64_t> scratch(shape.scratch_words());
+			ASSERT_STREQ(alex_node_validate(node.page.data(), shape.words, shape.page_size, scratch.data()), nullptr);
+			ASSERT_EQ(alex_decode(node.page.data(), scratch.data()), n);
+			ASSERT_TRUE(node.records.equals(scratch.data(), n));
+			Page part(shape.page_size);
+			alex_node_truncate(part.data(), node.page.data(), node.records[n / 2]);
+			ASSERT_FALSE(alex_has_killed(part.data()));
+			if (alex_node_store(node.page.data(), node.records.data(), static_cast<uint32_t>(n), 0))
+			{
+				ASSERT_FALSE(alex_has_killed(node.page.data()));
+				ASSERT_EQ(alex_killed_count(node.page.data()), 0U);
+			}
+		}
+}
+
+/*
+ * The delta grows over the marks: those it leaves in place stay, the others are gone, and a page that was written with the marks
+ * becomes the same by replaying the append alone.
+ */
+TEST_P(Killed, DeltaGrowsOverMarks)
+{
+	const Shape shape = GetParam();
+	std::vector<uint64_t> scratch(shape.scratch_words());
+	unsigned covered = 0;
+
+	for (const DataSet &set : sets_of(shape))
+	{
+		SCOPED_TRACE(set.name);
+		Rng rng(12);
+		const Records records = sorted_records(set, shape, 60 + shape.page_size / 4, Tids::varying, rng);
+		const auto n = static_cast<uint32_t>(records.size());
+		const uint32_t capacity = alex_node_capacity(shape.words, shape.page_size);
+		const uint32_t base = std::min(n / 2, alex_fit(records.data(), n, shape.words, 0, capacity - std::min(capacity / 5, 2000U), false, 0));
+		Page page = empty_node(shape, records, 0, n);
+		Records known(shape.stride());
+
+		ASSERT_TRUE(alex_node_store(page.data(), records.data(), base, 0));
+		known = records.slice(0, base);
+		for (uint32_t i = base; i < n; i++)
+		{
+			if (!alex_delta_has_room(page.data(), records[i], UINT32_MAX))
+				continue;
+
+			uint16_t offset = 0;
+			uint16_t length = 0;
+			uint32_t count;
+
+			/* where new slots may come upon marks, as many of them as there is room for */
+			if (alex_delta_count(page.data()) < page.slots() || page.free_bytes() > known.size() / 8 + 400)
+			{
+				alex_delta_append(page.data(), records[i], &offset, &length);
+				known.add(records[i]);
+				continue;
+			}
+			for (size_t j = below(rng, 3); j < known.size(); j += 3)
+				alex_kill(page.data(), known[j]);
+
+			Page replayed = page;
+			const std::vector<bool> before = marks_of(page, known, 0, known.size(), false, &count);
+			const uint32_t killed = count;
+			const bool slots = alex_delta_append(page.data(), records[i], &offset, &length);
+			std::memcpy(replayed.bytes() + offset, page.bytes() + offset, length);
+			if (slots)
+				replayed.head().pd_upper = page.head().pd_upper;
+			ASSERT_EQ(replayed, page) << "an append changes bytes it does not tell";
+			if (length > page.slot_bytes())
+				covered++;
+
+			const std::vector<bool> after = marks_of(page, known, 0, known.size(), false, &count);
+			for (size_t j = 0; j < known.size(); j++)
+				ASSERT_LE(after[j], before[j]) << "a mark came from nowhere";
+			ASSERT_LE(count, killed);
+			known.add(records[i]);
+			marks_of(page, known, known.size() - 1, 1, false, &count);
+			ASSERT_EQ(count, 0U) << "a new record is marked";
+
+			ASSERT_STREQ(alex_node_validate(page.data(), shape.words, shape.page_size, scratch.data()), nullptr);
+		}
+	}
+	/* a delta of the largest pages may be full before it meets marks */
+	if (shape.page_size <= 8192)
+	{
+		EXPECT_GT(covered, 0U) << "no mark was in the way";
+	}
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Killed, ::testing::ValuesIn([] {
+							 std::vector<Shape> leaves;
+							 for (const Shape &shape : all_shapes())
+								 if (shape.level == 0)
+									 leaves.push_back(shape);
+							 return leaves;
+						 }()),
+						 [](const auto &shape) { return shape_name(shape.param); });
+
+} // namespace
