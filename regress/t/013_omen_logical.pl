@@ -130,6 +130,19 @@ sub transaction
 	return 'BEGIN; ' . join('; ', @do) . '; ' . (rand() < 0.85 ? 'COMMIT' : 'ROLLBACK') . ';';
 }
 
+# PostgreSQL 18 discards a large transaction without streaming it when it finds it aborted already, but marks its
+# subtransactions as streamed, and so reports their end to the output plugin, whose assertion fails: whatever the
+# tables are.  Where there are assertions, what ends in ROLLBACK has no savepoints then.  Without them the subscriber
+# ignores the report.
+my $no_savepoints = $publisher->safe_psql('postgres', q{SELECT current_setting('server_version_num')::int >= 180000 AND current_setting('debug_assertions')::bool}) eq 't';
+sub decodable
+{
+	my ($script) = @_;
+
+	$script =~ s/(?:SAVEPOINT|ROLLBACK TO|RELEASE) a; //g if $no_savepoints && $script =~ /; ROLLBACK;$/;
+	return $script;
+}
+
 for my $round (1 .. $rounds)
 {
 	# Clients of the subscriber, in the tables that come from elsewhere: the apply worker meets their locks and versions.
@@ -142,15 +155,15 @@ for my $round (1 .. $rounds)
 	my $script = '';
 	for (1 .. 12)
 	{
-		my $t = transaction();
+		my $t = decodable(transaction());
 		$script .= $t =~ s/TAB/$_/gr . "\n" for @tables;
 	}
 	$publisher->safe_psql('postgres', $script);
 	if ($round % 2 == 0)
 	{
 		# Larger than the memory of decoding: streamed, part of it taken back.
-		$publisher->safe_psql('postgres', "BEGIN; UPDATE $_ SET n = n + 1, c = left(repeat('s', 100) || c, 200); SAVEPOINT a; UPDATE $_ SET n = n + 100; ROLLBACK TO a; UPDATE $_ SET n = n + 1 WHERE id % 2 = 0; INSERT INTO $_ SELECT g, g, 1, repeat('i', 100), NULL FROM generate_series($next, $next + 999) g; UPDATE $_ SET n = n + 1 WHERE id >= $next; " .
-			pick('COMMIT', 'ROLLBACK')) for @tables;
+		$publisher->safe_psql('postgres', decodable("BEGIN; UPDATE $_ SET n = n + 1, c = left(repeat('s', 100) || c, 200); SAVEPOINT a; UPDATE $_ SET n = n + 100; ROLLBACK TO a; UPDATE $_ SET n = n + 1 WHERE id % 2 = 0; INSERT INTO $_ SELECT g, g, 1, repeat('i', 100), NULL FROM generate_series($next, $next + 999) g; UPDATE $_ SET n = n + 1 WHERE id >= $next; " .
+			pick('COMMIT', 'ROLLBACK') . ';')) for @tables;
 		$next += 2000;
 		$publisher->safe_psql('postgres', "DELETE FROM $_ WHERE id > 1300 AND id % 3 > 0") for @tables;
 	}
