@@ -12,6 +12,8 @@
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 SUPPORTED='15 16 17 18'
 JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
+# How long a server may take to start, stop or promote: a slow machine is no failure.
+export PGCTLTIMEOUT=${PGCTLTIMEOUT:-600}
 
 say() { printf '\n== %s\n' "$*"; }
 note() { printf '   %s\n' "$*"; }
@@ -88,7 +90,7 @@ need_packages() {
 			die "missing: $missing(names of Debian packages). Install their equivalents, set PG_CONFIG and try again."
 		can_be_root ||
 			die "missing packages, and neither root nor sudo to install them. As root: apt-get install $missing"
-		as_root apt-get update -qq
+		as_root apt-get update -qq -o Acquire::Retries=5
 		# Only now are the package lists there that say which version this release has.
 		missing=$(missing_packages "$@")
 		# shellcheck disable=SC2086 # a list of words
@@ -125,7 +127,8 @@ install_packages() {
 		echo 'create_main_cluster = false' | as_root tee "$conf" >/dev/null
 	fi
 	# Of all that apt and dpkg say: what shows that they work, and what may explain why they do not.
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" 2>&1 |
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		-o Dpkg::Use-Pty=0 -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 "$@" 2>&1 |
 		sed -n -e 's/^Setting up/   &/p' -e '/^[EW]: /p' -e '/[Ee]rror[: ]/p' || status=$?
 	[ -z "$server" ] || as_root rm -f "$conf"
 	NO_CLUSTER=
@@ -267,7 +270,7 @@ start_server() {
 	# fsync off: what is tested or measured here never has to survive the machine.
 	printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$WORK'" "port = $PGPORT" 'fsync = off' \
 		'log_line_prefix = '"'%m [%p] %q%a '" "$@" | as_user tee -a "$WORK/data/postgresql.conf" >/dev/null
-	as_user "$BINDIR/pg_ctl" -D "$WORK/data" -l "$WORK/log/server.log" -w -t 60 start >"$WORK/log/pg_ctl.log" 2>&1 ||
+	as_user "$BINDIR/pg_ctl" -D "$WORK/data" -l "$WORK/log/server.log" -w start >"$WORK/log/pg_ctl.log" 2>&1 ||
 		{ tail -n 20 "$WORK/log/server.log" >&2; die "the server did not start"; }
 }
 

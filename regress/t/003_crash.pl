@@ -60,9 +60,9 @@ INSERT INTO acked VALUES (:i, :i, scatter(:i));
 SQL
 	local $ENV{PGOPTIONS} = stress_options();
 	my @programs = (
-		start_command(pgbench_command($node, '-c', 4, '-j', 1, '-T', 30, '-D', 'seq=0', '-f', $writer, '-l', "--log-prefix=$log")),
-		start_command(pgbench_command($node, '-c', 4, '-j', 1, '-T', 30, stress_scripts())),
-		start_command(pgbench_command($node, '-c', 1, '-T', 30, '-f', write_script(<<'SQL'))));
+		start_command(pgbench_command($node, '-c', 4, '-j', 1, '-T', 600, '-D', 'seq=0', '-f', $writer, '-l', "--log-prefix=$log")),
+		start_command(pgbench_command($node, '-c', 4, '-j', 1, '-T', 600, stress_scripts())),
+		start_command(pgbench_command($node, '-c', 1, '-T', 600, '-f', write_script(<<'SQL'))));
 \set ms random(1, 200)
 VACUUM stress;
 \sleep :ms ms
@@ -77,6 +77,7 @@ SQL
 		sleep 0.5;
 		$node->psql('postgres', 'CHECKPOINT');
 	}
+	$node->poll_query_until('postgres', 'SELECT count(*) > 0 FROM acked WHERE k >= ' . base($round, 0)) or die 'the load does not begin';
 	sleep(1 + rand(1.5));
 	kill_server($node);
 	my @errors = map { my ($code, $out, $err) = finish_command($_); $err } @programs;

@@ -68,6 +68,9 @@ is(join("\n", @real), '', 'reads on the standby found what never changes');
 my ($read) = $text =~ /number of transactions actually processed: (\d+)/;
 cmp_ok($read || 0, '>', 0, 'reads on the standby');
 delete $ENV{PGOPTIONS};
+# From here on replay waits for the queries that compare.
+$standby->append_conf('postgresql.conf', 'max_standby_streaming_delay = -1');
+$standby->reload;
 
 my $caught_up = eval { $primary->wait_for_catchup($standby, 'replay', $primary->lsn('write')); 1 };
 ok($caught_up, 'the standby caught up') or diag($@);

@@ -10,9 +10,9 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use AlexTest;
+use OmenTest ();
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep);
 
 my $am = am();
 my $node = new_node('pins');
@@ -30,12 +30,17 @@ for my $case ([ 'forwards', 'ASC', '' ], [ 'backwards', 'DESC', '' ], [ 'with IN
 	my $query = "SELECT k FROM p $where ORDER BY k $order";
 	my $set = 'SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; SET enable_material = off;';
 	plan_uses($node, $query, qr/Index Only Scan (?:Backward )?using p_k/, "$what: index-only scan", $set);
+	my $gate = OmenTest::Session->new($node, 'gate');
+	$gate->safe('SELECT pg_advisory_lock(1)');
 	my $scan = start_command('psql', '-XqAt', '-h', $node->host, '-p', $node->port, '-d', 'postgres', '-c', $set,
 		'-c', 'BEGIN', '-c', "DECLARE c NO SCROLL CURSOR FOR $query", '-c', 'FETCH 1 FROM c',
-		'-c', 'SELECT NULL FROM pg_sleep(1.5)', '-c', 'FETCH ALL FROM c', '-c', 'COMMIT');
-	ok($node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND wait_event = 'PgSleep')), "$what: the scan has begun");
+		'-c', 'SELECT NULL FROM pg_advisory_xact_lock_shared(1)', '-c', 'FETCH ALL FROM c', '-c', 'COMMIT');
+	ok($node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'pg_advisory_xact_lock_shared' AND wait_event = 'advisory')), "$what: the scan has begun");
 	# Twice: what the first one could not remove, and the visibility map.
-	my $vacuum = start_command('psql', '-XqAt', '-h', $node->host, '-p', $node->port, '-d', 'postgres', '-c', 'VACUUM p', '-c', 'INSERT INTO p SELECT -i, -i FROM generate_series(1, 500) i', '-c', 'VACUUM p');
+	my $vacuum = start_command('psql', '-XqAt', '-h', $node->host, '-p', $node->port, '-d', 'postgres', '-c', 'VACUUM p', '-c', 'CREATE TABLE vacuumed ()', '-c', 'INSERT INTO p SELECT -i, -i FROM generate_series(1, 500) i', '-c', 'VACUUM p');
+	# The scan goes on when VACUUM is through with the index, or waits for what the scan has pinned.
+	ok($node->poll_query_until('postgres', q(SELECT to_regclass('vacuumed') IS NOT NULL OR EXISTS (SELECT FROM pg_stat_activity WHERE query ~ '^VACUUM' AND wait_event = 'BufferPin'))), "$what: VACUUM has come as far as it can");
+	$gate->quit;
 	my ($code, $out, $err) = finish_command($scan);
 	is($code, 0, "$what: the scan ended") or diag($err);
 	my @keys = grep { /\d/ } split /\n/, $out;
@@ -44,6 +49,7 @@ for my $case ([ 'forwards', 'ASC', '' ], [ 'backwards', 'DESC', '' ], [ 'with IN
 	($code, $out, $err) = finish_command($vacuum);
 	is($code, 0, "$what: VACUUM ended") or diag($err);
 	same_rows($node, 'p', $what);
+	$node->safe_psql('postgres', 'DROP TABLE vacuumed');
 }
 clean_log($node);
 $node->stop;

@@ -84,9 +84,9 @@ SQL
 	$old[0]->safe('BEGIN');
 	my $seen = $old[0]->safe('SELECT fingerprint()');
 	my @programs = (
-		start_command(pgbench_command($node, '-c', 3, '-j', 1, '-T', 30, '-D', 'seq=0', '-f', $writer, '-l', "--log-prefix=$log")),
-		start_command(pgbench_command($node, '-c', 4, '-j', 1, '-T', 30, mix_scripts())),
-		start_command(pgbench_command($node, '-c', 1, '-T', 30, mix_vacuum())));
+		start_command(pgbench_command($node, '-c', 3, '-j', 1, '-T', 600, '-D', 'seq=0', '-f', $writer, '-l', "--log-prefix=$log")),
+		start_command(pgbench_command($node, '-c', 4, '-j', 1, '-T', 600, mix_scripts())),
+		start_command(pgbench_command($node, '-c', 1, '-T', 600, mix_vacuum())));
 	# Some rounds have full page images everywhere twice.
 	if ($round % 3 == 0)
 	{
@@ -103,6 +103,7 @@ UPDATE two SET n = n + 1 WHERE id IN ($id, $id + 1);
 UPDATE two SET n = n + 10, filler = filler || 'p' WHERE id = $id;
 PREPARE TRANSACTION '$name';
 SQL
+	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM acked WHERE id >= $round * 100 * 1000000::int8") or die 'the load does not begin';
 	sleep(0.5 + rand(1.0));
 	$old[1]->safe('BEGIN; SELECT fingerprint()');
 	is($old[0]->safe('SELECT fingerprint()'), $seen, "round $round: an old snapshot sees what it saw");

@@ -148,7 +148,7 @@ for my $round (1 .. $rounds)
 	# Clients of the subscriber, in the tables that come from elsewhere: the apply worker meets their locks and versions.
 	my $own = join('', map { $table{$_}[2] eq 'FULL' ? "SELECT FROM $_ WHERE id = :i FOR UPDATE;\n" : "UPDATE $_ SET own = own + 1 WHERE id = :i;\n" } @tables);
 	my $local = start_command(pgbench_command($subscriber, '-c', 2, '-T', 2, '--max-tries', 50, '-f', write_script("\\set i random(1, 100)\n$own")));
-	my $vacuum = start_command(pgbench_command($_, '-c', 1, '-T', 2, '-f', write_script("VACUUM " . join(', ', @tables) . ";\n\\sleep 200 ms\n"))) for $publisher, $subscriber;
+	my @vacuum = map { start_command(pgbench_command($_, '-c', 1, '-T', 2, '-f', write_script("VACUUM " . join(', ', @tables) . ";\n\\sleep 200 ms\n"))) } $publisher, $subscriber;
 	# An old snapshot on either side.
 	my @old = map { OmenTest::Session->new($_, 'old') } $publisher, $subscriber;
 	$_->safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1') for @old;
@@ -171,6 +171,11 @@ for my $round (1 .. $rounds)
 	if ($round == 4) { $publisher->safe_psql('postgres', 'VACUUM FULL by_key; CLUSTER by_index USING by_index_id; VACUUM (FREEZE) by_row, both_by_row'); }
 	my ($code, $out, $err) = finish_command($local);
 	is($code, 0, "round $round: clients of the subscriber") or diag($err);
+	for my $vacuum (@vacuum)
+	{
+		($code, $out, $err) = finish_command($vacuum);
+		is($code, 0, "round $round: VACUUM beside it") or diag($err);
+	}
 	$_->ask('COMMIT'), $_->quit for @old;
 	last if !compare("round $round");
 }
@@ -178,7 +183,8 @@ table_sound($publisher, 'publisher', @tables);
 table_sound($subscriber, 'subscriber', @tables);
 cmp_ok($subscriber->safe_psql('postgres', 'SELECT ' . join(' + ', map { "(SELECT coalesce(sum(own), 0) FROM $_)" } grep { $table{$_}[2] ne 'FULL' } @tables)), '>', 0, 'what the subscriber changed itself is still there') if $rounds;
 my $log = slurp_file($subscriber->logfile);
-is(join("\n", grep { /ERROR/ && !/deadlock detected|terminating|canceling/ } split /\n/, $log), '', 'no errors on the subscriber');
+# A worker that starts again may find that the publisher has not yet noticed the end of the one before.
+is(join("\n", grep { /ERROR/ && !/deadlock detected|terminating|canceling|replication slot "\w+" is active for PID/ } split /\n/, $log), '', 'no errors on the subscriber');
 
 SKIP:
 {

@@ -69,7 +69,7 @@ sub start_command
 	my $c = { cmd => \@cmd, out => '', err => '' };
 
 	$c->{run} = IPC::Run::start(\@cmd, '<', \undef, '>', \$c->{out}, '2>', \$c->{err},
-		IPC::Run::timeout(600));
+		IPC::Run::timeout(3000));
 	return $c;
 }
 

@@ -227,7 +227,7 @@ sub result
 {
 	my ($self, $seconds) = @_;
 
-	$self->done($seconds || 120) or die "$self->{name}: no answer to: $self->{sql}";
+	$self->done($seconds || 600) or die "$self->{name}: no answer to: $self->{sql}";
 	my %r = (rows => [ split /\n/, $self->{out} ], text => $self->{err}, error => '');
 	if ($self->{err} =~ /^(?:psql:.*?)?(?:ERROR|FATAL|PANIC):  ([0-9A-Z]{5}: .*)$/m) { $r{error} = $1; }
 	elsif ($self->{err} =~ /^(?:psql:.*?)?(?:ERROR|FATAL|PANIC):  (.*)$/m) { $r{error} = "?????: $1"; }
