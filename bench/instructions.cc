@@ -180,12 +180,11 @@ operations(const std::string &name, Tids tids)
 		kept = kept * 3 / 4;
 	const auto added = static_cast<uint32_t>(fresh.size());
 	count("append" + of, added, [&] {
-		uint16_t offset;
-		uint16_t length;
+		AlexSlot slot;
 
 		for (uint32_t i = 0; i < added; i++)
-			if (alex_delta_has_room(page.data(), fresh[(i * 37) % added], UINT32_MAX))
-				alex_delta_append(page.data(), fresh[(i * 37) % added], &offset, &length);
+			if (alex_delta_prepare(page.data(), fresh[(i * 37) % added], UINT32_MAX, &slot))
+				alex_delta_put(page.data(), &slot);
 	});
 	require(alex_delta_count(page.data()) == added);
 	const uint32_t merged = alex_record_count(page.data());
@@ -204,12 +203,7 @@ operations(const std::string &name, Tids tids)
 	while (!alex_node_store(source.data(), sorted[first], behind, 2048))
 		behind = behind * 3 / 4;
 	for (uint32_t i = 0; i < 64; i++)
-	{
-		uint16_t offset;
-		uint16_t length;
-
-		alex_delta_append(source.data(), sorted[first + behind + i], &offset, &length);
-	}
+		require(add_fresh(source, sorted[first + behind + i]));
 	count("merge_behind" + of, 65, [&] {
 		sink = alex_node_append(grown.data(), source.data(), sorted[first + behind + 64], 0);
 	});

@@ -332,6 +332,7 @@ alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint6
 		uint32		at;
 		uint64	   *records;
 		AlexReplaced result;
+		AlexSlot	slot;
 
 		if (node->level > 0)
 			limit = ALEX_INNER_DELTA;
@@ -340,17 +341,15 @@ alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint6
 		else
 			limit = ALEX_LEAF_DELTA + node->count / ALEX_DELTA_SHARE;
 
-		if (alex_delta_has_room(page, record, limit))
+		if (alex_delta_prepare(page, record, limit, &slot))
 		{
 			WalRecord	wal;
-			uint16		offset;
-			uint16		length;
 
 			wal_begin(&wal, rel);
 			START_CRIT_SECTION();
-			if (alex_delta_append(page, record, &offset, &length))
+			if (alex_delta_put(page, &slot))
 				wal_fragment(&wal, buffer, &((PageHeader) page)->pd_upper, sizeof(LocationIndex));
-			wal_fragment(&wal, buffer, (char *) page + offset, length);
+			wal_fragment(&wal, buffer, (char *) page + slot.offset, slot.length);
 			clear_incomplete(&wal, child);
 			wal_finish(&wal);
 			END_CRIT_SECTION();

@@ -209,16 +209,28 @@ bool alex_node_store(void *page, const uint64_t *records, uint32_t n, uint32_t r
  */
 bool alex_node_append(void *page, const void *source, const uint64_t *record, uint32_t reserve);
 
-/* Is there room for this record in the delta, with at most "limit" of them? Not every record fits the slots of a node. */
-bool alex_delta_has_room(const void *page, const uint64_t *record, uint32_t limit);
+/* A record about to become the next of a delta. */
+typedef struct AlexSlot
+{
+	uint16_t offset; /* of the slot in the page */
+	uint16_t length;
+	uint16_t upper; /* pd_upper with it */
+	unsigned char bytes[ALEX_MAX_RECORD_WORDS * 8]; /* what the slot will hold */
+} AlexSlot;
 
 /*
- * Adds a record to the delta, which must have room for it.
- * *offset and *length give the changed bytes, for the WAL. Returns true if pd_upper changed, too: slots were reserved. They must
- * be zero where the change is replayed, as replay leaves the hole of every page it changes. Where marks of killed records were in
- * the way, a page written without being changed may still have them: then all new slots count as changed.
+ * Finds a slot for a record in the delta, which may hold at most "limit" of them with it. Not every record fits the slots of
+ * a node. Returns false if the node has to be rewritten. Changes nothing.
  */
-bool alex_delta_append(void *page, const uint64_t *record, uint16_t *offset, uint16_t *length);
+bool alex_delta_prepare(const void *page, const uint64_t *record, uint32_t limit, AlexSlot *slot);
+
+/*
+ * Adds the record to the delta of the page, whose records are those it had when the slot was prepared. Then bytes offset ..
+ * offset + length - 1, as the slot tells now, have changed. Returns true if pd_upper changed, too: slots were reserved. They
+ * must be zero where the change is replayed, as replay leaves the hole of every page it changes. Where marks of killed records
+ * were in the way, a page written without being changed may still have them: then all new slots count as changed.
+ */
+bool alex_delta_put(void *page, AlexSlot *slot);
 
 /*
  * The left part of a split without re-encoding: "page" becomes a copy of "source" reduced to the records

@@ -114,23 +114,27 @@ class Delta
 			out[words_] = out[words_] >> kOffsetBits << 16 | (out[words_] & ((1 << kOffsetBits) - 1));
 	}
 
-	bool fits(const uint64_t *record) const
+	/** Writes what a slot with the record holds, to room for all words of a record. False: the record does not fit. */
+	bool encode(const uint64_t *record, unsigned char *to) const
 	{
-		for (int c = 0; c < columns_; c++)
-			if ((encode(record, c) & ~mask_[c]) != 0)
-				return false;
-		return !short_tie() || (record[words_] >> ALEX_TID_BITS == 0 && (record[words_] & 0xFFFF) >> kOffsetBits == 0);
-	}
+		int tie = short_tie() ? words_ : -1;
 
-	/** Writes a record that fits to a slot of the page, which is the caller's. */
-	void put(char *to, const uint64_t *record) const
-	{
 		for (int c = 0; c < columns_; c++)
 		{
-			uint64_t value = encode(record, c);
+			uint64_t value = record[c] - base_[c];
 
-			std::memcpy(to + start_[c], &value, bytes_[c]);
+			if (c == tie)
+			{
+				if (value >> ALEX_TID_BITS != 0 || (value & 0xFFFF) >> kOffsetBits != 0)
+					return false;
+				value = value >> 16 << kOffsetBits | (value & 0xFFFF);
+			}
+			if ((value & ~mask_[c]) != 0)
+				return false;
+			/* whole words, of which the next column overwrites what is not of this one */
+			std::memcpy(to + start_[c], &value, sizeof(value));
 		}
+		return true;
 	}
 
 	/** Calls found(record) with the records within [low, high), newest first; either bound may be null. */
@@ -181,13 +185,6 @@ class Delta
 
   private:
 	bool short_tie() const { return leaf_ && bytes_[words_] < kRawTieBytes; }
-
-	uint64_t encode(const uint64_t *record, int c) const
-	{
-		if (c == words_ && short_tie())
-			return (record[c] >> 16 & 0xFFFFFFFF) << kOffsetBits | (record[c] & 0xFFFF);
-		return record[c] - base_[c];
-	}
 
 	/* a load may reach into the special area, but never beyond it */
 	static uint64_t load(const char *at)

@@ -277,40 +277,52 @@ alex_node_append(void *page, const void *source, const uint64_t *record, uint32_
 }
 
 extern "C" bool
-alex_delta_has_room(const void *page, const uint64_t *record, uint32_t limit)
+alex_delta_prepare(const void *page, const uint64_t *record, uint32_t limit, AlexSlot *slot)
 {
+	const auto *head = static_cast<const AlexPageHead *>(page);
 	alex::Delta delta(page);
 	uint32_t used = delta.count();
 
-	return (used < delta.slots() || alex::new_slots(static_cast<const AlexPageHead *>(page), delta) > 0) && used < limit &&
-		   alex_cheader(page)->count + used < ALEX_MAX_RECORDS && delta.fits(record);
+	if (used >= limit || alex_cheader(page)->count + used >= ALEX_MAX_RECORDS || !delta.encode(record, slot->bytes))
+		return false;
+	slot->upper = head->pd_upper;
+	if (used == delta.slots())
+	{
+		uint32_t more = alex::new_slots(head, delta);
+
+		if (more == 0)
+			return false;
+		slot->upper = static_cast<uint16_t>(head->pd_upper - more * delta.size());
+	}
+	slot->offset = static_cast<uint16_t>(delta.slot(used) - static_cast<const char *>(page));
+	slot->length = static_cast<uint16_t>(delta.size());
+	return true;
 }
 
 extern "C" bool
-alex_delta_append(void *page, const uint64_t *record, uint16_t *offset, uint16_t *length)
+alex_delta_put(void *page, AlexSlot *slot)
 {
 	auto *head = static_cast<AlexPageHead *>(page);
-	alex::Delta delta(page);
-	uint32_t used = delta.count();
-	bool more = used == delta.slots();
-	auto to = static_cast<uint16_t>(delta.slot(used) - static_cast<const char *>(page));
+	bool more = slot->upper != head->pd_upper;
+	char *to = static_cast<char *>(page) + slot->offset;
 
-	*offset = to;
-	*length = static_cast<uint16_t>(delta.size());
 	if (more)
 	{
-		uint32_t bytes = alex::new_slots(head, delta) * delta.size();
-		char *slots = static_cast<char *>(page) + head->pd_upper - bytes;
+		uint16_t bytes = static_cast<uint16_t>(head->pd_upper - slot->upper);
+		char *slots = static_cast<char *>(page) + slot->upper;
 
-		if (std::any_of(slots, slots + bytes, [](char b) { return b != 0; }))
+		head->pd_upper = slot->upper;
+		/* are there marks? */
+		if (slots[0] != 0 || std::memcmp(slots, slots + 1, bytes - 1u) != 0)
 		{
 			std::memset(slots, 0, bytes);
-			*offset = static_cast<uint16_t>(head->pd_upper - bytes);
-			*length = static_cast<uint16_t>(bytes);
+			std::memcpy(to, slot->bytes, slot->length);
+			slot->offset = slot->upper;
+			slot->length = bytes;
+			return true;
 		}
-		head->pd_upper = static_cast<uint16_t>(head->pd_upper - bytes);
 	}
-	delta.put(static_cast<char *>(page) + to, record);
+	std::memcpy(to, slot->bytes, slot->length);
 	return more;
 }
 

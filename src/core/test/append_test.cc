@@ -38,16 +38,10 @@ TEST_P(Append, HoldsBaseDeltaAndRecord)
 					if (base + delta + 1 > total)
 						continue;
 					Page source = empty_node(shape, records, 0, total);
-					uint16_t offset;
-					uint16_t length;
 					bool room = alex_node_store(source.data(), records.data(), base, 0);
 
-					for (uint32_t i = 0; i < delta && room; i++)
-					{
-						room = alex_delta_has_room(source.data(), records[base + delta - 1 - i], UINT32_MAX);
-						if (room) /* backwards: the delta is unsorted */
-							alex_delta_append(source.data(), records[base + delta - 1 - i], &offset, &length);
-					}
+					for (uint32_t i = 0; i < delta && room; i++) /* backwards: the delta is unsorted */
+						room = add_fresh(source, records[base + delta - 1 - i]);
 					if (!room)
 						continue;
 					source.scribble_hole(rng);
@@ -150,13 +144,11 @@ TEST(AppendLine, TakesNoSpace)
 	}
 	const Shape shape{1, 0, 8192};
 	Page source = empty_node(shape, records, 0, records.size());
-	uint16_t offset;
-	uint16_t length;
 
 	ASSERT_TRUE(alex_node_store(source.data(), records.data(), 29700, 0));
 	const uint32_t free_before = source.free_bytes();
 	for (size_t i = 29700; i < 29999; i++)
-		alex_delta_append(source.data(), records[i], &offset, &length);
+		ASSERT_TRUE(add_fresh(source, records[i]));
 
 	Page page = empty_node(shape, records, 0, records.size());
 

@@ -164,17 +164,16 @@ TEST_P(Killed, DeltaGrowsOverMarks)
 		known = records.slice(0, base);
 		for (uint32_t i = base; i < n; i++)
 		{
-			if (!alex_delta_has_room(page.data(), records[i], UINT32_MAX))
-				continue;
-
-			uint16_t offset = 0;
-			uint16_t length = 0;
+			AlexSlot slot;
 			uint32_t count;
+
+			if (!alex_delta_prepare(page.data(), records[i], UINT32_MAX, &slot))
+				continue;
 
 			/* where new slots may come upon marks, as many of them as there is room for */
 			if (alex_delta_count(page.data()) < page.slots() || page.free_bytes() > known.size() / 8 + 400)
 			{
-				alex_delta_append(page.data(), records[i], &offset, &length);
+				alex_delta_put(page.data(), &slot);
 				known.add(records[i]);
 				continue;
 			}
@@ -184,12 +183,12 @@ TEST_P(Killed, DeltaGrowsOverMarks)
 			Page replayed = page;
 			const std::vector<bool> before = marks_of(page, known, 0, known.size(), false, &count);
 			const uint32_t killed = count;
-			const bool slots = alex_delta_append(page.data(), records[i], &offset, &length);
-			std::memcpy(replayed.bytes() + offset, page.bytes() + offset, length);
+			const bool slots = alex_delta_put(page.data(), &slot);
+			std::memcpy(replayed.bytes() + slot.offset, page.bytes() + slot.offset, slot.length);
 			if (slots)
 				replayed.head().pd_upper = page.head().pd_upper;
 			ASSERT_EQ(replayed, page) << "an append changes bytes it does not tell";
-			if (length > page.slot_bytes())
+			if (slot.length > page.slot_bytes())
 				covered++;
 
 			const std::vector<bool> after = marks_of(page, known, 0, known.size(), false, &count);

@@ -163,8 +163,6 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 
 	/* what a writer would go on to do with the records it decoded */
 	Page copy = page;
-	uint16_t offset = 0;
-	uint16_t length = 0;
 	const uint32_t some = std::min(n + delta, 1000U);
 
 	if (level == 0 && some > 0)
@@ -195,8 +193,7 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 		interesting_position(records, words, rng, record);
 	}
 
-	if (alex_delta_has_room(copy.data(), record, UINT32_MAX))
-		alex_delta_append(copy.data(), record, &offset, &length);
+	add_fresh(copy, record);
 	if (below(rng, 4) == 0)
 	{
 		const uint32_t capacity = alex_node_capacity(words, page_size);

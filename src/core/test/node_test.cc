@@ -64,25 +64,28 @@ TEST_P(NodeChange, AppendUntilFull)
 			const bool full = count == page.slots() &&
 				(page.free_bytes() < page.slot_bytes() || page.slots() == page.most_slots());
 			const bool room = !full && page.slot_fits(records[i]);
-			uint16_t offset = 0;
-			uint16_t length = 0;
+			Page before = page;
+			AlexSlot slot;
 
-			ASSERT_EQ(alex_delta_has_room(page.data(), records[i], UINT32_MAX), room);
-			ASSERT_FALSE(alex_delta_has_room(page.data(), records[i], count));
-			ASSERT_EQ(alex_delta_has_room(page.data(), records[i], count + 1), room);
+			ASSERT_EQ(alex_delta_prepare(page.data(), records[i], UINT32_MAX, &slot), room);
+			ASSERT_FALSE(alex_delta_prepare(page.data(), records[i], count, &slot));
+			ASSERT_EQ(alex_delta_prepare(page.data(), records[i], count + 1, &slot), room);
+			ASSERT_EQ(page, before) << "what prepares changes nothing";
 			if (full)
 				break;
 			if (!room)
 				continue;
 
-			Page before = page;
-			const bool slots = alex_delta_append(page.data(), records[i], &offset, &length);
+			ASSERT_EQ(slot.length, page.slot_bytes());
+			ASSERT_EQ(slot.offset, page.head().pd_special - (count + 1) * page.slot_bytes());
+			const bool slots = alex_delta_put(page.data(), &slot);
 			ASSERT_EQ(slots, count == before.slots());
 			ASSERT_EQ(slots, page.head().pd_upper != before.head().pd_upper);
 			ASSERT_LE(page.slots(), count + 16);
-			ASSERT_GE(offset, page.head().pd_upper);
-			ASSERT_LE(offset + length, page.head().pd_special);
-			replay_append(before, page, offset, length, slots);
+			ASSERT_EQ(slot.upper, page.head().pd_upper);
+			ASSERT_GE(slot.offset, slot.upper);
+			ASSERT_LE(slot.offset + slot.length, page.head().pd_special);
+			replay_append(before, page, slot.offset, slot.length, slots);
 			Page replayed = page;
 			replayed.zero_hole();
 			ASSERT_EQ(before, replayed) << "append changes bytes it does not tell";
@@ -120,8 +123,7 @@ TEST(Slots, AreAsWideAsTheNodeNeeds)
 	const auto length_of = [](const std::vector<uint64_t> &low, const uint64_t *high, uint64_t step, uint64_t block) {
 		Page page(8192);
 		Records records(static_cast<int>(low.size()));
-		uint16_t offset = 0;
-		uint16_t length = 0;
+		AlexSlot slot{};
 		const int words = static_cast<int>(low.size()) - 1;
 
 		alex_node_init(page.data(), 8192, words, 0, low.data(), high, ALEX_NO_BLOCK, high ? 9 : ALEX_NO_BLOCK);
@@ -134,9 +136,8 @@ TEST(Slots, AreAsWideAsTheNodeNeeds)
 			records.add(record.data());
 		}
 		EXPECT_TRUE(alex_node_store(page.data(), records.data(), 100, 0));
-		EXPECT_TRUE(alex_delta_has_room(page.data(), records[100], UINT32_MAX));
-		alex_delta_append(page.data(), records[100], &offset, &length);
-		return length;
+		EXPECT_TRUE(alex_delta_prepare(page.data(), records[100], UINT32_MAX, &slot));
+		return static_cast<int>(slot.length);
 	};
 	const uint64_t high[] = {1000 << 20, 0};
 	const uint64_t high2[] = {7, UINT64_C(1) << 63, 0};
@@ -246,8 +247,6 @@ TEST_P(NodeChange, TruncateThenAppend)
 			Records expected = node.records.slice(0, cut);
 			Records added(shape.stride());
 			Page left(shape.page_size);
-			uint16_t offset;
-			uint16_t length;
 
 			/* some of the records that were cut off come back, in the places of others */
 			for (size_t j = cut + below(rng, 3); j < node.records.size() && added.size() < 20; j += 1 + below(rng, 3))
@@ -257,11 +256,8 @@ TEST_P(NodeChange, TruncateThenAppend)
 			alex_node_truncate(left.data(), node.page.data(), node.records[cut]);
 			left.node().right = ALEX_NO_BLOCK;
 			uint32_t raw = 0;
-			while (raw + 1 < added.size() && alex_delta_has_room(left.data(), added[raw], UINT32_MAX))
-			{
-				expected.add(added[raw]);
-				alex_delta_append(left.data(), added[raw++], &offset, &length);
-			}
+			while (raw + 1 < added.size() && add_fresh(left, added[raw]))
+				expected.add(added[raw++]);
 			expected.add(added[raw]);
 
 			Page page = left;

@@ -397,17 +397,16 @@ private:
 	void
 	insert_at(int level, const uint64_t *fresh)
 	{
-		uint16_t offset;
-		uint16_t length;
+		AlexSlot slot;
 
 		for (int step = 0;; step++)
 		{
 			const uint32_t block = find(level, fresh);
 			Page &page = pages_[block];
 
-			if (alex_delta_has_room(page.data(), fresh, delta_limit_))
+			if (alex_delta_prepare(page.data(), fresh, delta_limit_, &slot))
 			{
-				alex_delta_append(page.data(), fresh, &offset, &length);
+				alex_delta_put(page.data(), &slot);
 				return;
 			}
 			check(step < max_steps, "an insert takes too many splits");

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 
 #include "../alex_core.h"
@@ -119,6 +120,18 @@ private:
 	uint32_t size_;
 	std::unique_ptr<uint64_t[]> words_;
 };
+
+/* Adds a record to a delta; false: there is no room for it. */
+inline bool
+add_fresh(Page &page, const uint64_t *record)
+{
+	AlexSlot slot;
+
+	if (!alex_delta_prepare(page.data(), record, UINT32_MAX, &slot))
+		return false;
+	alex_delta_put(page.data(), &slot);
+	return true;
+}
 
 /* What every test varies. */
 struct Shape
@@ -379,8 +392,6 @@ full_node(const Shape &shape, const Records &records, unsigned delta_share, Rng 
 		Page page = empty_node(shape, records, 0, n);
 		Records base(shape.stride());
 		Records delta(shape.stride());
-		uint16_t offset;
-		uint16_t length;
 
 		for (uint32_t i = 0; i < n; i++)
 		{
@@ -409,7 +420,8 @@ full_node(const Shape &shape, const Records &records, unsigned delta_share, Rng 
 			order[i] = i;
 		std::shuffle(order.begin(), order.end(), rng);
 		for (const size_t i : order)
-			alex_delta_append(page.data(), delta[i], &offset, &length);
+			if (!add_fresh(page, delta[i]))
+				throw std::logic_error("a delta has less room than was left for it");
 		page.scribble_hole(rng);
 		return {std::move(page), records.slice(0, n)};
 	}

@@ -26,8 +26,6 @@ protected:
 		Node full = full_node(shape, records, 6, rng);
 		Page node = full.page;
 		Records fresh(shape.stride());
-		uint16_t offset;
-		uint16_t length;
 
 		/* slots that take any record, as wide as the record itself */
 		for (size_t i = 0; i < full.records.size(); i++)
@@ -42,8 +40,8 @@ protected:
 		}
 		node.head().pd_upper = node.head().pd_special;
 		std::fill_n(node.node().delta_bytes, shape.stride(), 8);
-		for (size_t i = 0; i < fresh.size() && alex_delta_has_room(node.data(), fresh[i], UINT32_MAX); i++)
-			alex_delta_append(node.data(), fresh[i], &offset, &length);
+		for (size_t i = 0; i < fresh.size() && add_fresh(node, fresh[i]);)
+			i++;
 
 		ASSERT_NE(node.node().right, ALEX_NO_BLOCK);
 		ASSERT_GT(node.node().count, 2U);
