@@ -63,7 +63,15 @@ INSERT INTO bench.aim (goal, work, data_set, measure, system, wanted, most) VALU
 	('P9', 'blocks read per probe of an index larger than shared buffers', 'random', 'reads_a_probe', 'alex', 1, true),
 	('P9', 'the same: time', 'random', 'probe_cold_us', 'btree/alex', NULL, false),
 	('P10', 'backend memory after probes: alex''s contexts, MB', 'random', 'contexts_mb', 'alex', 8, true),
-	('P10', 'the same: all contexts, more than with nbtree, MB', 'random', 'more_memory_mb', 'alex', 8, true);
+	('P10', 'the same: all contexts, more than with nbtree, MB', 'random', 'more_memory_mb', 'alex', 8, true),
+	('V', 'VACUUM of a tenth, random keys: time', 'random', 'vacuum_index_us', 'btree/alex', 1, false),
+	('V', 'the same: WAL', 'random', 'vacuum_index_wal', 'btree/alex', NULL, false),
+	('V', 'the same, with the table: time', 'random', 'vacuum_us', 'btree/alex', NULL, false),
+	('V', 'VACUUM with nothing to delete, random keys, with the table: time', 'random', 'vacuum_nothing_us', 'btree/alex', NULL, false),
+	('V', 'VACUUM of a tenth, bigserial: time', 'bigserial', 'vacuum_index_us', 'btree/alex', 1, false),
+	('V', 'the same: WAL', 'bigserial', 'vacuum_index_wal', 'btree/alex', NULL, false),
+	('V', 'the same, with the table: time', 'bigserial', 'vacuum_us', 'btree/alex', NULL, false),
+	('V', 'VACUUM with nothing to delete, bigserial, with the table: time', 'bigserial', 'vacuum_nothing_us', 'btree/alex', NULL, false);
 
 -- YCSB's mixes, with the number of clients.
 INSERT INTO bench.aim (goal, work, data_set, measure, wanted)
@@ -73,6 +81,15 @@ INSERT INTO bench.aim (goal, work, data_set, measure, wanted)
 			('E', 'short ranges, 5 % inserts'), ('F', 'reads and read-modify-writes')) m (mix, what),
 		unnest('{1,4}'::int[]) clients
 	ORDER BY clients, mix;
+
+-- How two of them scale. More is better, so here the ratio is alex's divided by nbtree's.
+INSERT INTO bench.aim (goal, work, data_set, measure, system, wanted)
+	SELECT 'S', format('YCSB %s, %s, %s client%s: %s', mix, what, clients, CASE clients WHEN 1 THEN '' ELSE 's' END, figure),
+		'scaling', format('%s_c%s_%s', mix, clients, measure), 'alex/btree', wanted
+	FROM (VALUES ('A', 'reads and updates'), ('F', 'reads and read-modify-writes')) m (mix, what), unnest('{1,2,8}'::int[]) clients,
+		(VALUES ('transactions a second', 'tps', NULL), ('scaling', 'scaling', 1)) f (figure, measure, wanted)
+	WHERE clients > 1 OR measure = 'tps'
+	ORDER BY mix, measure DESC, clients;
 
 -- ---- what measure.sql does not measure ----
 
@@ -129,6 +146,55 @@ BEGIN
 END
 $$;
 
+-- Deletes from all systems' tables those rows of the set that are "round" of "rounds" by chance; says how many.
+CREATE FUNCTION bench.delete_part(systems text[], round int, rounds int) RETURNS int8 LANGUAGE plpgsql AS $$
+DECLARE
+	system text;
+	deleted int8;
+	expected int8;
+BEGIN
+	FOREACH system IN ARRAY systems LOOP
+		EXECUTE format('DELETE FROM %s.t WHERE bench.bits(k, 93) %% %s = %s', system, rounds, round - 1);
+		GET DIAGNOSTICS deleted = ROW_COUNT;
+		IF deleted <> expected OR deleted = 0 THEN
+			RAISE EXCEPTION '%: % rows deleted, expected were %', system, deleted, expected;
+		END IF;
+		expected := deleted;
+	END LOOP;
+	RETURN deleted;
+END
+$$;
+
+-- Notes a VACUUM that has just ended; stops if it had to leave dead rows.
+CREATE PROCEDURE bench.vacuumed(data_set text, work text, system text, round int, units int8, start timestamptz, lsn pg_lsn)
+LANGUAGE plpgsql AS $$
+DECLARE
+	us float8 := extract(epoch FROM clock_timestamp() - start) * 1e6;
+	left_over int8 := pg_stat_get_dead_tuples(format('%s.t', system)::regclass);
+BEGIN
+	INSERT INTO bench.run VALUES (data_set, work, system, round, units, us, pg_current_wal_insert_lsn() - lsn);
+	IF left_over <> 0 THEN
+		RAISE EXCEPTION '%, %: VACUUM of % left % dead rows', data_set, work, system, left_over;
+	END IF;
+END
+$$;
+
+-- Transactions a second, how they grow with the number of clients, and both beside nbtree's, from what pgbench did.
+CREATE PROCEDURE bench.scaling()
+LANGUAGE sql AS $$
+	WITH tps AS (SELECT split_part(work, '_', 1) AS mix, work, system, round, units / us * 1e6 AS value
+			FROM bench.run WHERE data_set = 'scaling'),
+		figure AS (SELECT work || '_tps' AS measure, system, round, value FROM tps
+			UNION ALL
+			SELECT t.work || '_scaling', t.system, t.round, t.value / one.value FROM tps t JOIN tps one USING (mix, system, round)
+			WHERE one.work = mix || '_c1' AND t.work <> one.work)
+	INSERT INTO bench.figure
+		SELECT 'scaling', measure, system, round, value FROM figure
+		UNION ALL
+		SELECT 'scaling', measure, 'alex/btree', round, alex.value / btree.value
+		FROM figure alex JOIN figure btree USING (measure, round) WHERE alex.system = 'alex' AND btree.system = 'btree'
+$$;
+
 -- Spreads 1, 2, 3 ... over all of int8, each to a place of its own. The scripts of pgbench do the same.
 CREATE FUNCTION bench.scatter(i int8) RETURNS int8 IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql AS $$
 	SELECT c # (c << 17) FROM (SELECT b # (b >> 7) AS c FROM (SELECT a # (a << 13) AS b FROM (SELECT $1 * 8589934609 AS a) x) y) z
@@ -182,14 +248,14 @@ CREATE FUNCTION bench.goals_report() RETURNS SETOF text LANGUAGE sql STABLE AS $
 	FROM bench.outcome WHERE value IS NOT NULL ORDER BY place)
 	UNION ALL
 	SELECT E'\n## What clients waited for\n\nOf the moments looked at, those in which an active backend waited for a lock, a buffer or an LWLock.\n\n' ||
-		E'| work | system | active | waiting | most often |\n|---|---|--:|--:|---|'
+		E'| data set | work | system | active | waiting | most often |\n|---|---|---|--:|--:|---|'
 	WHERE EXISTS (SELECT FROM bench.wait)
 	UNION ALL
-	(SELECT format('| %s | %s | %s | %s %% | %s |', work, system, sum(active), round(100 * sum(waiting) / greatest(sum(active), 1), 1),
+	(SELECT format('| %s | %s | %s | %s | %s %% | %s |', data_set, work, system, sum(active), round(100 * sum(waiting) / greatest(sum(active), 1), 1),
 		coalesce((SELECT string_agg(format('%s %s', event, times), ', ' ORDER BY times DESC) FROM
 			(SELECT event, count(*) AS times FROM bench.wait e, regexp_split_to_table(e.events, ' ') event
-			WHERE e.work = w.work AND e.system = w.system GROUP BY event ORDER BY 2 DESC LIMIT 3) o), '-'))
-	FROM bench.wait w GROUP BY work, system ORDER BY work, system)
+			WHERE (e.data_set, e.work, e.system) = (w.data_set, w.work, w.system) GROUP BY event ORDER BY 2 DESC LIMIT 3) o), '-'))
+	FROM bench.wait w GROUP BY data_set, work, system ORDER BY data_set DESC, work, system)
 $$;
 
 -- For the plot: label, the figure and its range as shares of the goal; better is further right.

@@ -1,13 +1,13 @@
 -- report.sql - views on what was measured; the report itself is bench.report().
 --
 -- Every figure is per unit. Rounds of different systems are compared pair by pair, because they ran one after the other.
--- Rounds that repeat the same work give a median. Rounds of inserts do not: each finds the index the one before
--- left, and splits come in waves. Their figure is the sum of all rounds, kept here as round 0.
+-- Rounds that repeat the same work give a median. Rounds of inserts and of deletions do not: each finds the index the one
+-- before left, and splits come in waves. Their figure is the sum of all rounds, kept here as round 0.
 
 CREATE VIEW bench.run_or_sum AS
 	TABLE bench.run
 	UNION ALL
-	SELECT data_set, work, system, 0, sum(units)::int8, sum(us), sum(wal) FROM bench.run WHERE work LIKE 'insert%'
+	SELECT data_set, work, system, 0, sum(units)::int8, sum(us), sum(wal) FROM bench.run WHERE work ~ '^(insert|vacuum)'
 	GROUP BY data_set, work, system;
 
 CREATE VIEW bench.sample AS
@@ -15,7 +15,7 @@ CREATE VIEW bench.sample AS
 		CASE WHEN work LIKE 'build%' THEN us / 1e6 ELSE us / units END AS value
 	FROM bench.run_or_sum
 	UNION ALL
-	SELECT data_set, work || '_wal', system, round, wal / units FROM bench.run_or_sum WHERE work LIKE 'insert%'
+	SELECT data_set, work || '_wal', system, round, wal / units FROM bench.run_or_sum WHERE work ~ '^(insert|vacuum)'
 	UNION ALL
 	-- the index's share
 	SELECT data_set, work || share.name, indexed.system, round, share.value
