@@ -67,11 +67,11 @@ INSERT INTO bench.aim (goal, work, data_set, measure, system, wanted, most) VALU
 	('V', 'VACUUM of a tenth, random keys: time', 'random', 'vacuum_index_us', 'btree/alex', 1, false),
 	('V', 'the same: WAL', 'random', 'vacuum_index_wal', 'btree/alex', NULL, false),
 	('V', 'the same, with the table: time', 'random', 'vacuum_us', 'btree/alex', NULL, false),
-	('V', 'VACUUM with nothing to delete, random keys, with the table: time', 'random', 'vacuum_nothing_us', 'btree/alex', NULL, false),
+	('V', 'VACUUM with nothing to delete, random keys, with the table: time', 'random', 'clean_vacuum_us', 'btree/alex', NULL, false),
 	('V', 'VACUUM of a tenth, bigserial: time', 'bigserial', 'vacuum_index_us', 'btree/alex', 1, false),
 	('V', 'the same: WAL', 'bigserial', 'vacuum_index_wal', 'btree/alex', NULL, false),
 	('V', 'the same, with the table: time', 'bigserial', 'vacuum_us', 'btree/alex', NULL, false),
-	('V', 'VACUUM with nothing to delete, bigserial, with the table: time', 'bigserial', 'vacuum_nothing_us', 'btree/alex', NULL, false);
+	('V', 'VACUUM with nothing to delete, bigserial, with the table: time', 'bigserial', 'clean_vacuum_us', 'btree/alex', NULL, false);
 
 -- YCSB's mixes, with the number of clients.
 INSERT INTO bench.aim (goal, work, data_set, measure, wanted)
