@@ -221,7 +221,7 @@ $$;
 -- ---- the report ----
 
 CREATE VIEW bench.outcome AS
-	SELECT a.*, s.value, s.least, s.greatest, count(value) OVER (PARTITION BY goal) > 0 AS measured, CASE
+	SELECT a.*, s.value, s.least, s.greatest, s.rounds, count(value) OVER (PARTITION BY goal) > 0 AS measured, CASE
 		WHEN value IS NULL THEN 'cannot be told'	-- an index's share below zero is noise
 		WHEN most AND value <= wanted THEN CASE WHEN greatest <= wanted THEN 'yes' ELSE 'yes, but not in every round' END
 		WHEN most THEN CASE WHEN least > wanted THEN 'no' ELSE 'no, but in some rounds' END
@@ -245,7 +245,7 @@ CREATE FUNCTION bench.goals_report() RETURNS SETOF text LANGUAGE sql STABLE AS $
 	(SELECT format('| %s | %s | %s | %s |', goal, work, measure, concat_ws(' | ', bench.cell(data_set, measure, 'btree'),
 			bench.cell(data_set, measure, 'alex'), bench.cell(data_set, measure, 'alex_omen'), bench.cell(data_set, measure, 'sqlite'),
 			CASE WHEN system LIKE '%/%' THEN system || ' **' || bench.cell(data_set, measure, system) || '**' ELSE '-' END))
-	FROM bench.outcome WHERE value IS NOT NULL ORDER BY place)
+	FROM bench.outcome WHERE rounds IS NOT NULL ORDER BY place)
 	UNION ALL
 	SELECT E'\n## What clients waited for\n\nOf the moments looked at, those in which an active backend waited for a lock, a buffer or an LWLock.\n\n' ||
 		E'| data set | work | system | active | waiting | most often |\n|---|---|---|--:|--:|---|'

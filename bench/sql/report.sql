@@ -29,15 +29,19 @@ CREATE VIEW bench.sample AS
 	UNION ALL
 	SELECT data_set, measure, system, round, value FROM bench.figure;
 
+-- NULL where an index's share is below zero, which is noise: a sum of which that is true must not be replaced by the rounds of
+-- which it is not.
 CREATE VIEW bench.ratio AS
-	SELECT data_set, measure, theirs.system || '/' || ours.system AS system, round, theirs.value / ours.value AS value
+	SELECT data_set, measure, theirs.system || '/' || ours.system AS system, round,
+		CASE WHEN theirs.value > 0 AND ours.value > 0 THEN theirs.value / ours.value END AS value
 	FROM bench.sample theirs JOIN bench.sample ours USING (data_set, measure, round)
-	WHERE theirs.system IN ('btree', 'sqlite') AND ours.system IN ('alex', 'alex_omen') AND theirs.value > 0 AND ours.value > 0;
+	WHERE theirs.system IN ('btree', 'sqlite') AND ours.system IN ('alex', 'alex_omen');
 
 -- The figure of all rounds, and the range of single ones.
 CREATE VIEW bench.summary AS
-	SELECT data_set, measure, system, count(*) FILTER (WHERE round > 0) AS rounds, bool_or(round = 0) AS is_sum,
-		coalesce(max(value) FILTER (WHERE round = 0), percentile_cont(0.5) WITHIN GROUP (ORDER BY value)) AS value,
+	SELECT data_set, measure, system, count(value) FILTER (WHERE round > 0) AS rounds, bool_or(round = 0) AS is_sum,
+		CASE WHEN bool_or(round = 0) THEN max(value) FILTER (WHERE round = 0)
+			ELSE percentile_cont(0.5) WITHIN GROUP (ORDER BY value) END AS value,
 		min(value) FILTER (WHERE round > 0) AS least, max(value) FILTER (WHERE round > 0) AS greatest
 	FROM (TABLE bench.sample UNION ALL TABLE bench.ratio) s
 	GROUP BY data_set, measure, system;
