@@ -14,9 +14,6 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "miscadmin.h"
-#include "nodes/execnodes.h"
-#include "pgstat.h"
-#include "storage/buf_internals.h"
 #include "storage/lmgr.h"
 #include "storage/predicate.h"
 #include "utils/snapmgr.h"
@@ -24,76 +21,9 @@
 /* Equal entries looked at in one go: in a unique index they are versions of one row. */
 #define CHECK_BATCH 32
 
-/* From this insert of a statement on, leaves are found by a route: copying inner nodes pays only if many inserts follow. */
-#define ROUTE_AFTER 32
-
-/* A remembered buffer is looked up in full now and then, as in scans: or else the clock would evict what is used most. */
-#define ROUTE_USES 8
-
-/* What a statement remembers between its inserts into an index, in ii_AmCache. */
-typedef struct AlexInserts
-{
-	uint32		n;
-	AlexRoute  *route;
-} AlexInserts;
-
-/* The leaf that covers the position by the statement's route, exclusively locked; InvalidBuffer if that cannot say. */
-static Buffer
-find_leaf_by_route(Relation rel, const AlexIndex *index, const uint64 *position, struct IndexInfo *info)
-{
-	AlexInserts *inserts = info->ii_AmCache;
-	AlexRouteLeaf *leaf;
-	double		fraction;
-	Buffer		buffer;
-	bool		stale;
-
-	if (inserts == NULL)
-		inserts = info->ii_AmCache = MemoryContextAllocZero(info->ii_Context, sizeof(AlexInserts));
-	if (inserts->n < ROUTE_AFTER)
-	{
-		inserts->n++;
-		return InvalidBuffer;
-	}
-	if (inserts->route == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(info->ii_Context);
-
-		inserts->route = alex_route_begin(index);
-		MemoryContextSwitchTo(old);
-	}
-	leaf = alex_route_find(inserts->route, rel, index, position, &fraction);
-	if (leaf == NULL)
-		return InvalidBuffer;
-	buffer = leaf->buffer;
-	if (BufferIsValid(buffer) && !RelationUsesLocalBuffers(rel))
-	{
-		__builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
-		__builtin_prefetch(BufferGetBlock(buffer), 1);
-		__builtin_prefetch((char *) BufferGetBlock(buffer) + ALEX_FENCES_OFFSET, 1);
-	}
-	if (BufferIsValid(buffer) && ++leaf->uses % ROUTE_USES != 0 &&
-		ReadRecentBuffer(compat_locator(rel), MAIN_FORKNUM, leaf->block, buffer))
-	{
-		pgstat_count_buffer_read(rel);
-		pgstat_count_buffer_hit(rel);
-	}
-	else
-		buffer = leaf->buffer = ReadBuffer(rel, leaf->block);
-	alex_lock(rel, index, buffer, BUFFER_LOCK_EXCLUSIVE);
-	if (alex_covers(BufferGetPage(buffer), 0, position))
-		return buffer;
-
-	/* an unfinished split is not the route's fault; the descent will finish it */
-	stale = !alex_left_of_unfinished_split(BufferGetPage(buffer), 0, position);
-	UnlockReleaseBuffer(buffer);
-	if (stale)
-		alex_route_forget(inserts->route);
-	return InvalidBuffer;
-}
-
 /* The leaf that covers the position, exclusively locked. */
 static Buffer
-find_leaf(Relation rel, const AlexIndex *index, const uint64 *position, struct IndexInfo *info)
+find_leaf(Relation rel, const AlexIndex *index, const uint64 *position)
 {
 	BlockNumber target = RelationGetTargetBlock(rel);
 	Buffer		buffer;
@@ -108,7 +38,7 @@ find_leaf(Relation rel, const AlexIndex *index, const uint64 *position, struct I
 		UnlockReleaseBuffer(buffer);
 		RelationSetTargetBlock(rel, InvalidBlockNumber);
 	}
-	buffer = find_leaf_by_route(rel, index, position, info);
+	buffer = alex_route_leaf(rel, index, position, BUFFER_LOCK_EXCLUSIVE);
 	if (!BufferIsValid(buffer))
 		buffer = alex_descend(rel, index, position, 0, BUFFER_LOCK_EXCLUSIVE);
 	if (alex_cheader(BufferGetPage(buffer))->right == InvalidBlockNumber)
@@ -269,7 +199,7 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 	{
 		if (check != UNIQUE_CHECK_EXISTING)
 		{
-			buffer = find_leaf(rel, &index, record, info);
+			buffer = find_leaf(rel, &index, record);
 			alex_add_record(rel, &index, buffer, record, InvalidBuffer);
 		}
 		return check != UNIQUE_CHECK_NO;	/* no conflict possible */
@@ -278,7 +208,7 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 	alex_key_equal_range(&index.key, record, &equal);
 	for (;;)
 	{
-		buffer = find_leaf(rel, &index, equal.low, info);
+		buffer = find_leaf(rel, &index, equal.low);
 		check_unique(rel, &index, buffer, &equal, heap, tid, check, &conflict);
 		if (conflict.violation)
 		{

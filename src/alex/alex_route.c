@@ -1,21 +1,61 @@
 /*
- * alex_route.c - a scan's private copy of the levels above the leaves.
+ * alex_route.c - a backend's private copies of the levels above the leaves.
  *
- * A nested loop probes the same index a million times. From the second dozen of probes on, a scan copies the inner nodes
- * it passes into arrays of its own and finds leaves by them: no buffer lookups, locks or decoding on the way down. For
- * every leaf it remembers the buffer that held it and where in the page the keys lie, so the leaf's cache lines can be
- * asked for, all at once, before the first of them is needed.
+ * A nested loop probes the same index a million times, and a client runs the same statement over and over. So a backend copies the
+ * inner nodes it passes often into arrays of its own and finds leaves by them: no buffer lookups, locks or decoding on the way
+ * down. For every leaf it remembers the buffer that held it and where in the page the keys lie, so the leaf's cache lines can
+ * be asked for, all at once, before the first of them is needed.
  *
  * Nothing here is trusted. A leaf that does not cover the position it was found for makes the route forget the node that
- * named it, and the scan descends from the root. So splits, deletions and recycling need no invalidation.
+ * named it, and the caller descends from the root. So splits, deletions and recycling need no invalidation. Only when the
+ * index gets another file, or is truncated, could a block be named that does not exist: both invalidate its relcache entry.
+ *
+ * Everything lives as long as the backend, so an error must not leave half a node behind: a node is one piece of memory,
+ * and from its allocation until it is in its place nothing raises an error. Pointers into a route do not outlive a call of
+ * alex_route_leaf(), so whatever other scans of the index, or invalidations, come between two calls cannot leave any dangling.
  */
 #include "alex_route.h"
 
 #include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/buf_internals.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 
-/* A route grows to this and no further: 8 MB cover 100 million random keys about twice. Beyond it, scans descend. */
-#define ROUTE_BYTES (8 * 1024 * 1024)
+/* A node is copied after it was passed so often: a copy costs about as much as 16 to 20 descents through the node. */
+#define COPY_AFTER 16
+
+/*
+ * A remembered buffer is pinned without adding to its usage count, so now and then it is looked up in full: or else the
+ * clock would evict the leaves used most. What else is remembered of a leaf is renewed then, too.
+ */
+#define LEAF_USES 16
+
+/*
+ * Where memory is short, a route that was not used during so many lookups gives way to another: that costs less than they
+ * gain. When none does, it is some lookups before the next attempt.
+ */
+#define EVICT_AFTER 100000
+#define RETRY_AFTER 1000
+
+/* What is remembered of a leaf. All of it is a hint: the leaf's own fences decide. */
+typedef struct RouteLeaf
+{
+	BlockNumber block;
+	Buffer		buffer;			/* where the block was last seen */
+	uint32		uses;
+	AlexLayout	layout;			/* where the predicted record is, for prefetching */
+} RouteLeaf;
+
+/* An inner node, copied or not yet. */
+typedef struct RouteChild
+{
+	struct RouteNode *node;
+	BlockNumber block;
+	uint32		passed;			/* times, up to COPY_AFTER */
+} RouteChild;
 
 typedef struct RouteNode
 {
@@ -24,81 +64,200 @@ typedef struct RouteNode
 	Size		bytes;			/* that it takes, without its children */
 	double		scale;			/* child = (first word - base) * scale, roughly */
 	uint64		base;
-	uint64	   *separators;		/* n + 1 positions; the last is the high fence */
 	union
 	{
-		AlexRouteLeaf *leaves;	/* level 1 */
-		struct RouteNode **children;	/* above; NULL where not copied yet */
+		RouteLeaf  *leaves;		/* level 1 */
+		RouteChild *children;	/* above */
 	}			u;
-	BlockNumber *blocks;		/* above level 1 */
+	uint64		separators[FLEXIBLE_ARRAY_MEMBER];	/* n + 1 positions; the last is the high fence */
 } RouteNode;
 
-struct AlexRoute
+/* What is known of one index. */
+typedef struct Route
 {
-	MemoryContext context;
+	Oid			relid;			/* hash key; the rest is initialised by route_of() */
 	int			words;
-	RouteNode  *root;
-	RouteNode **last;			/* where the last node on the way hangs, for alex_route_forget */
-	Size		bytes;
-};
+	CompatLocator file;
+	bool		outdated;		/* to be dropped */
+	RouteChild	root;
+	Size		bytes;			/* of all its nodes */
+	uint64		used;			/* the lookup that used it last */
+} Route;
 
-AlexRoute *
-alex_route_begin(const AlexIndex *index)
+static int	route_memory = 8192;	/* kB */
+
+static HTAB *routes = NULL;
+static MemoryContext context = NULL;
+static Route *last_route = NULL;
+static bool any_outdated = false;
+static Size all_bytes = 0;
+static uint64 lookups = 0;
+static uint64 full_until = 0;	/* no copy is made before this lookup */
+
+static void
+assign_route_memory(int value, void *extra)
 {
-	AlexRoute  *route = palloc0(sizeof(AlexRoute));
-
-	route->context = AllocSetContextCreate(CurrentMemoryContext, "alex route", ALLOCSET_DEFAULT_SIZES);
-	route->words = index->words;
-	return route;
+	full_until = 0;
 }
 
 void
-alex_route_end(AlexRoute *route)
+alex_define_route_memory(void)
 {
-	MemoryContextDelete(route->context);
-	pfree(route);
+	DefineCustomIntVariable("alex.route_memory",
+							"Sets how much memory a session may use for copies of the upper levels of alex indexes.",
+							"They spare searches the way down from the root. 100 million random keys need about 5 MB.",
+							&route_memory, 8192, 0, MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB, NULL, assign_route_memory, NULL);
+	MarkGUCPrefixReserved("alex");
 }
 
+/* ---- memory ---- */
+
 static void
-free_node(AlexRoute *route, RouteNode *node)
+free_node(Route *route, RouteNode *node)
 {
 	if (node == NULL)
 		return;
 	if (node->level > 1)
 		for (uint32 i = 0; i < node->n; i++)
-			free_node(route, node->u.children[i]);
+			free_node(route, node->u.children[i].node);
 	route->bytes -= node->bytes;
-	pfree(node->separators);
-	if (node->level > 1)
-		pfree(node->blocks);
-	pfree(node->u.children);
+	all_bytes -= node->bytes;
+	full_until = 0;
 	pfree(node);
 }
 
-void
-alex_route_forget(AlexRoute *route)
+static void
+drop_route(Route *route)
 {
-	if (route->last == NULL)
-		return;
-	free_node(route, *route->last);
-	*route->last = NULL;
-	route->last = NULL;
+	free_node(route, route->root.node);
+	if (last_route == route)
+		last_route = NULL;
+	hash_search(routes, &route->relid, HASH_REMOVE, NULL);
 }
 
+/* Drops the routes that are outdated; all of them, if they take more than the setting allows by now. */
+static void
+drop_routes(void)
+{
+	bool		all = all_bytes > (Size) route_memory * 1024;
+	HASH_SEQ_STATUS status;
+	Route	   *route;
+
+	any_outdated = false;
+	hash_seq_init(&status, routes);
+	while ((route = hash_seq_search(&status)) != NULL)
+		if (all || route->outdated)
+			drop_route(route);
+}
+
+/* Relcache callback. It may come at any time, so it only leaves a mark. */
+static void
+invalidate(Datum argument, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	Route	   *route;
+
+	if (OidIsValid(relid))
+	{
+		route = hash_search(routes, &relid, HASH_FIND, NULL);
+		if (route != NULL)
+			route->outdated = any_outdated = true;
+		return;
+	}
+	hash_seq_init(&status, routes);
+	while ((route = hash_seq_search(&status)) != NULL)
+		route->outdated = any_outdated = true;
+}
+
+/* Is there room for a node, now or after dropping routes that are out of use? */
+static bool
+make_room(const Route *route, Size bytes)
+{
+	Size		limit = (Size) route_memory * 1024;
+
+	while (all_bytes + bytes > limit)
+	{
+		HASH_SEQ_STATUS status;
+		Route	   *oldest = NULL;
+		Route	   *other;
+
+		/* nothing gives way to what does not fit by itself */
+		hash_seq_init(&status, routes);
+		while ((other = hash_seq_search(&status)) != NULL)
+			if (route->bytes + bytes <= limit && other != route && other->bytes > 0 && (oldest == NULL || other->used < oldest->used))
+				oldest = other;
+		if (oldest == NULL || lookups - oldest->used < EVICT_AFTER)
+		{
+			full_until = lookups + RETRY_AFTER;
+			return false;
+		}
+		drop_route(oldest);
+	}
+	return true;
+}
+
+static Route *
+route_of(Relation rel, const AlexIndex *index)
+{
+	Oid			relid = RelationGetRelid(rel);
+	Route	   *route;
+	bool		found;
+
+	if (unlikely(any_outdated || all_bytes > (Size) route_memory * 1024))
+		drop_routes();
+	route = last_route;
+	if (unlikely(route == NULL || route->relid != relid))
+	{
+		if (routes == NULL)
+		{
+			HASHCTL		control = {0};
+
+			if (context == NULL)
+				context = AllocSetContextCreate(CacheMemoryContext, "alex routes", ALLOCSET_SMALL_SIZES);
+			control.keysize = sizeof(Oid);
+			control.entrysize = sizeof(Route);
+			control.hcxt = context;
+			routes = hash_create("alex routes", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+			CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
+		}
+		route = hash_search(routes, &relid, HASH_ENTER, &found);
+		if (!found)
+			memset((char *) route + sizeof(Oid), 0, sizeof(Route) - sizeof(Oid));
+		last_route = route;
+	}
+	if (unlikely(route->words != index->words || !CompatLocatorEquals(route->file, compat_locator(rel))))
+	{
+		free_node(route, route->root.node);
+		memset(&route->root, 0, sizeof(RouteChild));
+		route->root.block = ALEX_ROOT_BLOCK;
+		route->words = index->words;
+		route->file = compat_locator(rel);
+	}
+	route->used = ++lookups;
+	return route;
+}
+
+/* ---- the way down ---- */
+
 /*
- * Copies an inner node. NULL if the block is not the node of that level that covers the position; *stale says whether its
- * parent's copy is to blame, rather than a split whose separator the parent itself still lacks.
+ * Copies an inner node. NULL if the block is not the node of that level that covers the position, or there is no room; *stale
+ * says whether its parent's copy is to blame, rather than a split whose separator the parent itself still lacks.
  */
 static RouteNode *
-copy_node(AlexRoute *route, Relation rel, const AlexIndex *index, BlockNumber block, int level,
+copy_node(Route *route, Relation rel, const AlexIndex *index, BlockNumber block, int level,
 		  const uint64 *position, bool *stale)
 {
 	int			words = route->words;
 	int			stride = alex_stride(words, 1);
 	Buffer		buffer = ReadBuffer(rel, block);
 	Page		page = BufferGetPage(buffer);
+	uint64		high[ALEX_MAX_WORDS + 1];
 	RouteNode  *node;
 	uint64	   *records;
+	uint64	   *separators;
+	Size		separator_bytes;
+	Size		bytes;
+	uint32		n;
 
 	alex_lock(rel, index, buffer, BUFFER_LOCK_SHARE);
 	if (level < 0)
@@ -109,50 +268,64 @@ copy_node(AlexRoute *route, Relation rel, const AlexIndex *index, BlockNumber bl
 		UnlockReleaseBuffer(buffer);
 		return NULL;
 	}
-	node = MemoryContextAllocZero(route->context, sizeof(RouteNode));
+	*stale = false;
 	records = palloc((Size) alex_record_count(page) * stride * sizeof(uint64));
-	node->level = level;
-	node->n = alex_decode(page, records);
-	node->separators = MemoryContextAllocHuge(route->context, (Size) (node->n + 1) * (words + 1) * sizeof(uint64));
+	n = alex_decode(page, records);
 	if (alex_cheader(page)->right == InvalidBlockNumber)
-		memset(node->separators + (Size) node->n * (words + 1), 0xFF, (words + 1) * sizeof(uint64));
+		memset(high, 0xFF, sizeof(high));
 	else
-		memcpy(node->separators + (Size) node->n * (words + 1), alex_high_fence(page), (words + 1) * sizeof(uint64));
+		memcpy(high, alex_high_fence(page), (words + 1) * sizeof(uint64));
 	UnlockReleaseBuffer(buffer);
 
-	if (level == 1)
-		node->u.leaves = MemoryContextAllocHuge(route->context, sizeof(AlexRouteLeaf) * node->n);
-	else
+	/* to read such a block would be to extend the index */
+	for (uint32 i = 0; i < n; i++)
+		if (records[(Size) i * stride + words + 1] >= InvalidBlockNumber)
+			alex_corrupt(rel, block, "a child is no block");
+
+	separator_bytes = (Size) (n + 1) * (words + 1) * sizeof(uint64);
+	bytes = offsetof(RouteNode, separators) + separator_bytes + n * (level == 1 ? sizeof(RouteLeaf) : sizeof(RouteChild));
+	node = NULL;
+	if (make_room(route, bytes))
+		node = MemoryContextAllocExtended(context, bytes, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
+	if (node == NULL)
 	{
-		node->u.children = MemoryContextAllocZero(route->context, sizeof(RouteNode *) * node->n);
-		node->blocks = MemoryContextAlloc(route->context, sizeof(BlockNumber) * node->n);
+		pfree(records);
+		return NULL;
 	}
-	for (uint32 i = 0; i < node->n; i++)
+	node->bytes = bytes;
+	route->bytes += bytes;
+	all_bytes += bytes;
+
+	node->level = level;
+	node->n = n;
+	separators = node->separators;
+	node->u.leaves = (RouteLeaf *) ((char *) separators + separator_bytes);
+	for (uint32 i = 0; i < n; i++)
 	{
 		const uint64 *record = records + (Size) i * stride;
 
-		/* to read this block would be to extend the index */
-		if (record[words + 1] >= InvalidBlockNumber)
-			alex_corrupt(rel, block, "a child is no block");
-		memcpy(node->separators + (Size) i * (words + 1), record, (words + 1) * sizeof(uint64));
+		memcpy(separators + (Size) i * (words + 1), record, (words + 1) * sizeof(uint64));
 		if (level == 1)
-		{
-			memset(&node->u.leaves[i], 0, sizeof(AlexRouteLeaf));
 			node->u.leaves[i].block = (BlockNumber) record[words + 1];
-		}
 		else
-			node->blocks[i] = (BlockNumber) record[words + 1];
+			node->u.children[i].block = (BlockNumber) record[words + 1];
 	}
+	memcpy(separators + (Size) n * (words + 1), high, (words + 1) * sizeof(uint64));
 	pfree(records);
 
-	node->base = node->separators[0];
-	if (node->separators[(Size) (node->n - 1) * (words + 1)] > node->base)
-		node->scale = (node->n - 1) /
-			(double) (node->separators[(Size) (node->n - 1) * (words + 1)] - node->base);
-	node->bytes = sizeof(RouteNode) + (Size) node->n * sizeof(AlexRouteLeaf) +
-		(Size) (node->n + 1) * (words + 1) * sizeof(uint64);
-	route->bytes += node->bytes;
+	node->base = separators[0];
+	if (separators[(Size) (n - 1) * (words + 1)] > node->base)
+		node->scale = (n - 1) / (double) (separators[(Size) (n - 1) * (words + 1)] - node->base);
 	return node;
+}
+
+static void
+forget(Route *route, RouteChild *inner)
+{
+	if (inner == NULL)
+		return;
+	free_node(route, inner->node);
+	inner->node = NULL;
 }
 
 /* The last child whose separator is at or before the position; a line through the ends says where to look. */
@@ -165,38 +338,44 @@ find_child(const RouteNode *node, int words, const uint64 *position)
 							   guess >= node->n ? node->n - 1 : (uint32) guess);
 }
 
-AlexRouteLeaf *
-alex_route_find(AlexRoute *route, Relation rel, const AlexIndex *index, const uint64 *position, double *fraction)
+/*
+ * The leaf that should cover the position, how far into its key range the position lies (0 .. 1), and the inner node that named
+ * it. NULL if a node on the way is not copied yet, or the tree changed too much under the route to say.
+ */
+static RouteLeaf *
+find_leaf(Route *route, Relation rel, const AlexIndex *index, const uint64 *position, double *fraction,
+		  RouteChild **parent)
 {
 	int			words = route->words;
-	RouteNode **at = &route->root;
-	BlockNumber block = ALEX_ROOT_BLOCK;
+	RouteChild *above = NULL;
+	RouteChild *inner = &route->root;
 	int			level = -1;
 
 	for (;;)
 	{
-		RouteNode  *node = *at;
+		RouteNode  *node = inner->node;
 		uint32		i;
-		bool		stale;
 
-		if (node == NULL)
+		if (unlikely(node == NULL))
 		{
-			if (route->bytes > ROUTE_BYTES)
+			bool		stale;
+
+			if (inner->passed < COPY_AFTER)
 			{
-				/* nothing is out of date: the leaf's fences will not be blamed on a node above */
-				route->last = NULL;
+				inner->passed++;
 				return NULL;
 			}
-			node = *at = copy_node(route, rel, index, block, level, position, &stale);
+			if (lookups < full_until)
+				return NULL;
+			node = inner->node = copy_node(route, rel, index, inner->block, level, position, &stale);
 			if (node == NULL)
 			{
 				if (stale)
-					alex_route_forget(route);
+					forget(route, above);
 				return NULL;
 			}
 		}
 		i = find_child(node, words, position);
-		route->last = at;
 		if (node->level == 1)
 		{
 			const uint64 *separator = node->separators + (Size) i * (words + 1);
@@ -205,10 +384,62 @@ alex_route_find(AlexRoute *route, Relation rel, const AlexIndex *index, const ui
 			/* the last child's end may be out of date, so a fraction may come out beyond 1 */
 			*fraction = span == 0 || position[0] <= separator[0] ? 0 :
 				Min(1.0, (double) (position[0] - separator[0]) / (double) span);
+			*parent = inner;
 			return &node->u.leaves[i];
 		}
-		at = &node->u.children[i];
-		block = node->blocks[i];
+		above = inner;
+		inner = &node->u.children[i];
 		level = node->level - 1;
 	}
+}
+
+Buffer
+alex_route_leaf(Relation rel, const AlexIndex *index, const uint64 *position, int access)
+{
+	Route	   *route = route_of(rel, index);
+	RouteLeaf  *leaf;
+	RouteChild *parent;
+	double		fraction;
+	Buffer		buffer;
+
+	leaf = find_leaf(route, rel, index, position, &fraction, &parent);
+	if (leaf == NULL)
+		return InvalidBuffer;
+
+	/* all the cache misses at once: the descriptor and the lines of the page that will be touched */
+	buffer = leaf->buffer;
+	if (BufferIsValid(buffer) && !RelationUsesLocalBuffers(rel))
+	{
+		__builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
+		if (access == BUFFER_LOCK_SHARE)
+			alex_prefetch(BufferGetBlock(buffer), &leaf->layout, fraction);
+		else
+		{
+			__builtin_prefetch(BufferGetBlock(buffer), 1);
+			__builtin_prefetch((char *) BufferGetBlock(buffer) + ALEX_FENCES_OFFSET, 1);
+		}
+	}
+
+	if (BufferIsValid(buffer) && ++leaf->uses % LEAF_USES != 0 &&
+		ReadRecentBuffer(compat_locator(rel), MAIN_FORKNUM, leaf->block, buffer))
+	{
+		pgstat_count_buffer_read(rel);
+		pgstat_count_buffer_hit(rel);
+	}
+	else
+		buffer = leaf->buffer = ReadBuffer(rel, leaf->block);
+	alex_lock(rel, index, buffer, access);
+	if (!alex_covers(BufferGetPage(buffer), 0, position))
+	{
+		/* an unfinished split is not the route's fault, and copying the parent again would not help: the descent will finish it */
+		bool		stale = !alex_left_of_unfinished_split(BufferGetPage(buffer), 0, position);
+
+		UnlockReleaseBuffer(buffer);
+		if (stale)
+			forget(route, parent);
+		return InvalidBuffer;
+	}
+	if (access == BUFFER_LOCK_SHARE && (leaf->layout.key_start == 0 || leaf->uses % LEAF_USES == 0))
+		alex_layout(BufferGetPage(buffer), &leaf->layout);
+	return buffer;
 }

@@ -26,7 +26,6 @@
 #include "miscadmin.h"
 #include "nodes/tidbitmap.h"
 #include "pgstat.h"
-#include "storage/buf_internals.h"
 #include "utils/memutils.h"
 
 #include "alex_ahead.h"
@@ -45,12 +44,6 @@
 
 /* TIDs given to a bitmap at once. */
 #define BITMAP_TIDS 256
-
-/* Probes by one scan after which it keeps a private copy of the inner nodes: not worth it for fewer. */
-#define ROUTE_AFTER 16
-
-/* Every so many uses of a remembered leaf, what is remembered of it is renewed. */
-#define ROUTE_USES 16
 
 /*
  * A batch consists of index tuples that are as long as the records they are made of: of one without NULL a header and the
@@ -83,8 +76,6 @@ typedef struct AlexScan
 	uint64		high[ALEX_MAX_WORDS + 1];
 
 	/* repeated probes */
-	uint32		probes;
-	AlexRoute  *route;
 	uint64		fetched;		/* tuples returned in all, before the batch */
 	AlexAhead  *ahead;			/* NULL: not yet, or not for this table */
 
@@ -192,8 +183,6 @@ alexendscan(IndexScanDesc scan)
 	AlexScan   *so = (AlexScan *) scan->opaque;
 
 	drop_pin(so);
-	if (so->route)
-		alex_route_end(so->route);
 	if (so->ahead)
 		pfree(so->ahead);
 	pfree(so->tuples);
@@ -242,67 +231,6 @@ previous_position(const AlexScan *so, const uint64 *position, uint64 *previous)
 			break;
 }
 
-/* find_leaf by the route; InvalidBuffer if that is not up to date. */
-static Buffer
-find_leaf_by_route(IndexScanDesc scan, const uint64 *position)
-{
-	AlexScan   *so = (AlexScan *) scan->opaque;
-	Relation	rel = scan->indexRelation;
-	AlexRouteLeaf *leaf;
-	double		fraction;
-	Buffer		buffer;
-	bool		local = RelationUsesLocalBuffers(rel);
-
-	if (so->route == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(so->context);
-
-		so->route = alex_route_begin(&so->index);
-		MemoryContextSwitchTo(old);
-	}
-	leaf = alex_route_find(so->route, rel, &so->index, position, &fraction);
-	if (leaf == NULL)
-		return InvalidBuffer;
-
-	/* all the cache misses at once: the descriptor and the lines of the page that the lookup will touch */
-	if (BufferIsValid(leaf->buffer) && !local)
-	{
-		__builtin_prefetch(GetBufferDescriptor(leaf->buffer - 1), 1);
-		alex_prefetch(BufferGetBlock(leaf->buffer), &leaf->layout, fraction);
-	}
-
-	/*
-	 * A remembered buffer is pinned without adding to its usage count, so now and then it is looked up in full: or else
-	 * the clock would evict the leaves used most.
-	 */
-	if (BufferIsValid(leaf->buffer) && ++leaf->uses % ROUTE_USES != 0 &&
-		ReadRecentBuffer(compat_locator(rel), MAIN_FORKNUM, leaf->block, leaf->buffer))
-	{
-		buffer = leaf->buffer;
-		pgstat_count_buffer_read(rel);
-		pgstat_count_buffer_hit(rel);
-	}
-	else
-	{
-		buffer = ReadBuffer(rel, leaf->block);
-		leaf->buffer = buffer;
-	}
-	alex_lock(rel, &so->index, buffer, BUFFER_LOCK_SHARE);
-	if (!alex_covers(BufferGetPage(buffer), 0, position))
-	{
-		/* an unfinished split is not the route's fault, and copying the parent again would not help */
-		bool		stale = !alex_left_of_unfinished_split(BufferGetPage(buffer), 0, position);
-
-		UnlockReleaseBuffer(buffer);
-		if (stale)
-			alex_route_forget(so->route);
-		return InvalidBuffer;
-	}
-	if (leaf->layout.key_start == 0 || leaf->uses % ROUTE_USES == 0)
-		alex_layout(BufferGetPage(buffer), &leaf->layout);
-	return buffer;
-}
-
 /*
  * The leaf that covers the position, pinned and share-locked: the hinted block if it does, else by route or descent.
  */
@@ -321,14 +249,9 @@ find_leaf(IndexScanDesc scan, const uint64 *position)
 			return buffer;
 		UnlockReleaseBuffer(buffer);
 	}
-	if (so->probes > ROUTE_AFTER)
-	{
-		buffer = find_leaf_by_route(scan, position);
-		if (BufferIsValid(buffer))
-			return buffer;
-	}
-	else
-		so->probes++;
+	buffer = alex_route_leaf(rel, &so->index, position, BUFFER_LOCK_SHARE);
+	if (BufferIsValid(buffer))
+		return buffer;
 	return alex_descend(rel, &so->index, position, 0, BUFFER_LOCK_SHARE);
 }
 

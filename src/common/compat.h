@@ -47,10 +47,14 @@
 #include "storage/lmgr.h"
 #endif
 
-/* The relation's file, for ReadRecentBuffer. */
+/* the relation's file */
 #if PG_VERSION_NUM >= 160000
+typedef RelFileLocator CompatLocator;
+#define CompatLocatorEquals(a, b) RelFileLocatorEquals(a, b)
 #define compat_locator(rel) ((rel)->rd_locator)
 #else
+typedef RelFileNode CompatLocator;
+#define CompatLocatorEquals(a, b) RelFileNodeEquals(a, b)
 #define compat_locator(rel) ((rel)->rd_node)
 #endif
 

@@ -6,6 +6,7 @@
 #include "fmgr.h"
 
 #include "alex.h"
+#include "alex_route.h"
 #include "omen_options.h"
 
 PG_MODULE_MAGIC;
@@ -16,5 +17,6 @@ void
 _PG_init(void)
 {
 	alex_register_options();
+	alex_define_route_memory();
 	omen_define_settings();
 }
