@@ -492,6 +492,8 @@ $node->wait_for_catchup($standby);
 my $victim = $standby->safe_psql('postgres', q{SELECT b FROM generate_series(1, pg_relation_size('busy_k') / 8192 - 1) b, alex_page('busy_k', b)
 	WHERE kind = 'leaf' AND delta_count > 0 AND low_fence <= '800000000000138b (0,0)' AND high_fence > '800000000000138c'});
 $node->stop;
+# It must not begin before the primary's last checkpoint again, and replay page images over the damage.
+$standby->poll_query_until('postgres', 'SELECT pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn()') or die 'the standby does not replay all it has';
 $standby->stop;
 $file = slurp($busy);
 put($victim, 'flags', 0x20);
