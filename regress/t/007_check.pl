@@ -199,7 +199,7 @@ my @damage = (
 	[ 'slots', 0, sub { put($leaf, 'delta_bytes', 9) }, $leaf, qr/delta has an impossible layout/ ],
 	[ 'gap', 0, sub { put($leaf, 'pd_upper', get($leaf, 'pd_upper') - (newest($leaf))[1]); substr($file, $leaf * BLOCK + get($leaf, 'pd_upper'), 1) = 'x' },
 		$leaf, qr/empty slot before one that is not/ ],
-	[ 'hole', 0, sub { substr($file, $leaf * BLOCK + get($leaf, 'pd_lower'), 1) = 'x' }, $leaf, qr/free space of the node is not zeroed/ ],
+	[ 'hole', 0, sub { substr($file, $leaf * BLOCK + get($leaf, 'pd_upper') - 1, 1) = 'x' }, $leaf, qr/free space of the node is not zeroed/ ],
 	[ 'lower', 0, sub { put($leaf, 'pd_lower', get($leaf, 'pd_lower') - 64) }, $leaf, qr/outside the base/ ],
 	[ 'count', 0, sub { put($leaf, 'count', 50000) }, $leaf, qr/record count is impossible/ ],
 	[ 'radix', 0, sub { put($leaf, 'radix', 0) }, $leaf, qr/TID radix/ ],
@@ -253,9 +253,11 @@ my @damage = (
 	# rows
 	[ 'row', 1, sub { remove_newest($leaf) }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
 	[ 'row_tid', 1, sub { put_newest($leaf, WORDS, get_newest($leaf, WORDS) ^ (1 << 20)) }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
+	[ 'row_killed', 1, sub { substr($file, $leaf * BLOCK + get($leaf, 'pd_lower'), 2) = "\1\1" }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
 	[ 'row_key', 1, sub { put_newest($leaf, 1, get_newest($leaf, 1) ^ 1) }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
 
 	# sound, though they may look odd
+	[ 'mark_without_marks', 1, sub { substr($file, $leaf * BLOCK + get($leaf, 'pd_lower') + 1, 1) = "\1" } ],
 	[ 'zero_at_end', 1, sub { $file .= "\0" x (2 * BLOCK) } ],
 	[ 'zero_for_deleted', 1, sub { put_page($deleted, "\0" x BLOCK) } ],
 	[ 'split_done', 1, sub { put($parted, 'flags', INCOMPLETE_SPLIT) } ],

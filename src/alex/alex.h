@@ -127,6 +127,13 @@ extern void alex_install(Buffer buffer, const char *image);
  */
 extern void alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child);
 
+/*
+ * The same for an entry of the table: if the leaf has to be rewritten for it, entries of dead rows are left out. "unchanged" as in
+ * aminsert: the row is a new version of one with the same indexed value.
+ */
+extern void alex_add_entry(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Relation heap,
+						   bool unchanged);
+
 /* An empty private image with a page's identity: fences, links, level and flags. */
 extern char *alex_make_successor(const AlexIndex *index, Page page);
 
@@ -142,6 +149,15 @@ typedef bool (*AlexFilter) (const uint64 *record, void *state);
  * original low fence: *buffer may become another one.
  */
 extern void alex_remove_records(Relation rel, const AlexIndex *index, Buffer *buffer, AlexFilter filter, void *state);
+
+/* ---- alex_purge.c ---- */
+
+/*
+ * Removes entries of dead rows from "records", which are all n records of an exclusively locked leaf that is about to be
+ * rewritten without them, for a new record. What standbys must know of it is logged. Returns how many are left.
+ */
+extern uint32 alex_purge(Relation rel, const AlexIndex *index, Relation heap, Buffer buffer, const uint64 *record,
+						 bool unchanged, uint64 *records, uint32 n);
 
 /* ---- alex_delete.c ---- */
 

@@ -318,8 +318,10 @@ replace_records(Relation rel, const AlexIndex *index, Buffer *buffer, const uint
 	return result;
 }
 
-void
-alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child)
+/* "heap" is NULL but for entries of it. */
+static void
+add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child, Relation heap,
+		   bool unchanged)
 {
 	for (;;)
 	{
@@ -329,8 +331,9 @@ alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint6
 		uint32		limit;
 		uint32		reserve = ALEX_MERGE_RESERVE;
 		uint32		n;
+		uint32		kept = 0;
 		uint32		at;
-		uint64	   *records;
+		uint64	   *records = NULL;
 		AlexReplaced result;
 		AlexSlot	slot;
 
@@ -362,18 +365,45 @@ alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint6
 
 		if (node->level == 0 && node->right == InvalidBlockNumber)
 			reserve = ALEX_APPEND_RESERVE;
-		if (append_records(rel, index, buffer, record, reserve, child))
+		if (heap != NULL && (unchanged || alex_has_killed(page)))
+		{
+			records = read_records(index, page, &n);
+			kept = alex_purge(rel, index, heap, buffer, record, unchanged, records, n);
+		}
+		/* a few dead entries are no reason to rewrite what need not be */
+		if ((records == NULL || n - kept <= n / 32) && append_records(rel, index, buffer, record, reserve, child))
+		{
+			if (records != NULL)
+				pfree(records);
 			break;
-		records = read_records(index, page, &n);
-		for (at = n; at > 0 && alex_compare(records + (Size) (at - 1) * stride, record, index->words) > 0; at--)
+		}
+		if (records == NULL)
+		{
+			records = read_records(index, page, &n);
+			kept = n;
+		}
+		for (at = kept; at > 0 && alex_compare(records + (Size) (at - 1) * stride, record, index->words) > 0; at--)
 			memcpy(records + (Size) at * stride, records + (Size) (at - 1) * stride, stride * sizeof(uint64));
 		memcpy(records + (Size) at * stride, record, stride * sizeof(uint64));
-		result = replace_records(rel, index, &buffer, records, n + 1, reserve, record, child);
+		result = replace_records(rel, index, &buffer, records, kept + 1, reserve, record, child);
 		pfree(records);
 		if (result == ALEX_ALL_STORED)
 			break;
 	}
 	UnlockReleaseBuffer(buffer);
+}
+
+void
+alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child)
+{
+	add_record(rel, index, buffer, record, child, NULL, false);
+}
+
+void
+alex_add_entry(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Relation heap,
+			   bool unchanged)
+{
+	add_record(rel, index, buffer, record, InvalidBuffer, heap, unchanged);
 }
 
 void

@@ -157,10 +157,14 @@ check_node(CheckState *state, BlockNumber block)
 	int			words = state->index.words;
 	const char *problem = alex_node_validate(state->page, words, BLCKSZ, state->scratch);
 	bool		leftmost;
+	uint32		at;
 
 	if (problem != NULL)
 		corrupt(state, block, "The %s", problem);
-	for (LocationIndex at = ((PageHeader) state->page)->pd_lower; at < ((PageHeader) state->page)->pd_upper; at++)
+	at = ((PageHeader) state->page)->pd_lower;
+	if (node->level == 0)
+		at += alex_killed_bytes(state->page);
+	for (; at < ((PageHeader) state->page)->pd_upper; at++)
 		if (((char *) state->page)[at] != 0)
 			corrupt(state, block, "The free space of the node is not zeroed");
 	if (node->flags & ~(ALEX_DELETED | ALEX_INCOMPLETE_SPLIT))
@@ -414,8 +418,13 @@ fingerprint_index(CheckState *state)
 		UnlockReleaseBuffer(buffer);
 
 		n = alex_decode(state->page, state->scratch);
+
+		/* scans do not see entries marked dead; those of transactions that began in recovery do */
+		if (!TransactionStartedDuringRecovery() && alex_has_killed(state->page))
+			alex_mark_killed(state->page, state->scratch, n);
 		for (uint32 i = 0; i < n; i++)
-			bloom_add_element(state->filter, (unsigned char *) (state->scratch + (Size) i * (words + 1)), size);
+			if ((state->scratch[(Size) i * (words + 1) + words] & ALEX_KILLED) == 0)
+				bloom_add_element(state->filter, (unsigned char *) (state->scratch + (Size) i * (words + 1)), size);
 
 		right = node->right;
 		if (right == ALEX_NO_BLOCK)

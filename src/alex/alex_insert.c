@@ -82,13 +82,14 @@ typedef struct Conflict
 	bool		violation;		/* another live row has the key */
 } Conflict;
 
-/* Looks at one equal entry; returns true if the check is over. */
+/* Looks at one equal entry; returns true if the check is over. *dead: nobody needs the entry any more. */
 static bool
-check_entry(Relation heap, ItemPointer tid, ItemPointer other, IndexUniqueCheck check, Conflict *conflict)
+check_entry(Relation heap, ItemPointer tid, ItemPointer other, IndexUniqueCheck check, Conflict *conflict, bool *dead)
 {
 	SnapshotData dirty;
 	ItemPointerData probe = *other;
 
+	*dead = false;
 	if (check == UNIQUE_CHECK_EXISTING && ItemPointerEquals(tid, other))
 	{
 		conflict->found = true;
@@ -96,8 +97,9 @@ check_entry(Relation heap, ItemPointer tid, ItemPointer other, IndexUniqueCheck 
 	}
 
 	InitDirtySnapshot(dirty);
-	if (!table_index_fetch_tuple_check(heap, &probe, &dirty, NULL))
+	if (!table_index_fetch_tuple_check(heap, &probe, &dirty, dead))
 		return false;
+	*dead = false;
 
 	if (check == UNIQUE_CHECK_PARTIAL)
 	{
@@ -142,14 +144,28 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 		bool		more;
 		uint32		n = alex_collect(page, low, equal->high, false, CHECK_BATCH, records, &more);
 		bool		over = false;
+		bool		killed = false;
 
+		if (alex_has_killed(page))
+			alex_mark_killed(page, records, n);
 		for (uint32 i = 0; i < n && !over; i++)
 		{
+			uint64	   *record = records + i * (words + 1);
 			ItemPointerData other;
+			bool		dead;
 
-			alex_tie_to_tid(records[i * (words + 1) + words], &other);
-			over = check_entry(heap, tid, &other, check, conflict);
+			if (record[words] & ALEX_KILLED)
+			{
+				record[words] &= ~ALEX_KILLED;
+				continue;
+			}
+			alex_tie_to_tid(record[words], &other);
+			over = check_entry(heap, tid, &other, check, conflict, &dead);
+			if (dead && alex_kill(page, record))
+				killed = true;
 		}
+		if (killed)
+			MarkBufferDirtyHint(buffer, true);
 		if (over)
 			break;
 		if (more)
@@ -200,7 +216,7 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 		if (check != UNIQUE_CHECK_EXISTING)
 		{
 			buffer = find_leaf(rel, &index, record);
-			alex_add_record(rel, &index, buffer, record, InvalidBuffer);
+			alex_add_entry(rel, &index, buffer, record, heap, unchanged);
 		}
 		return check != UNIQUE_CHECK_NO;	/* no conflict possible */
 	}
@@ -242,6 +258,6 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 	while (alex_cheader(BufferGetPage(buffer))->right != InvalidBlockNumber &&
 		   alex_fence_side(BufferGetPage(buffer), record) > 0)
 		buffer = step_right(rel, &index, buffer, BUFFER_LOCK_EXCLUSIVE);
-	alex_add_record(rel, &index, buffer, record, InvalidBuffer);
+	alex_add_entry(rel, &index, buffer, record, heap, unchanged);
 	return conflict.unique;
 }

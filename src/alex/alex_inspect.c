@@ -32,7 +32,7 @@ PG_FUNCTION_INFO_V1(alex_page);
 #define SAMPLES_PER_LEAF 32
 
 #define STATS_COLUMNS 12
-#define PAGE_COLUMNS 11
+#define PAGE_COLUMNS 12
 
 /* ---- shared ---- */
 
@@ -267,7 +267,7 @@ describe_node(const char *page, int words, Datum *values, bool *nulls)
 	uint64	   *scratch = palloc(ALEX_SCRATCH_WORDS(words) * sizeof(uint64));
 	const char *problem = alex_node_validate(page, words, BLCKSZ, scratch);
 
-	for (int i = 1; i <= 8; i++)
+	for (int i = 1; i <= 9; i++)
 		nulls[i] = false;
 	values[1] = Int32GetDatum(node->level);
 	values[2] = flag_names(node->flags);
@@ -277,17 +277,18 @@ describe_node(const char *page, int words, Datum *values, bool *nulls)
 	nulls[4] = node->right == ALEX_NO_BLOCK;
 	values[5] = Int32GetDatum(node->count);
 	values[6] = Int32GetDatum(alex_delta_count(page));
-	values[7] = Int32GetDatum(head->pd_upper - head->pd_lower);
-	values[8] = fence_text(alex_low_fence(page), words);
+	values[7] = Int32GetDatum(node->level == 0 ? alex_killed_count(page) : 0);
+	values[8] = Int32GetDatum(head->pd_upper - head->pd_lower);
+	values[9] = fence_text(alex_low_fence(page), words);
 	if (node->right != ALEX_NO_BLOCK)
 	{
-		nulls[9] = false;
-		values[9] = fence_text(alex_high_fence(page), words);
+		nulls[10] = false;
+		values[10] = fence_text(alex_high_fence(page), words);
 	}
 	if (problem != NULL)
 	{
-		nulls[10] = false;
-		values[10] = CStringGetTextDatum(problem);
+		nulls[11] = false;
+		values[11] = CStringGetTextDatum(problem);
 	}
 	pfree(scratch);
 }
@@ -349,8 +350,8 @@ alex_page(PG_FUNCTION_ARGS)
 	values[0] = CStringGetTextDatum(kind);
 	if (detail != NULL)
 	{
-		nulls[10] = false;
-		values[10] = CStringGetTextDatum(detail);
+		nulls[11] = false;
+		values[11] = CStringGetTextDatum(detail);
 	}
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

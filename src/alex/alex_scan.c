@@ -12,6 +12,10 @@
  *
  * Pins: between batches an index-only scan, or one with a snapshot that is not MVCC, keeps its leaf pinned, and vacuum
  * waits for it: the TIDs in the private array stay those of the rows they were read for. Other scans keep no pin.
+ *
+ * Dead rows: entries of rows that the executor found dead to everyone (kill_prior_tuple) are marked in the leaf when the scan leaves
+ * the batch, and not returned by later scans. Without a pin they may have been removed meanwhile, and TIDs used again: then
+ * the leaf's LSN has changed, and nothing is marked. Where nothing is logged LSNs do not change, so scans of such indexes keep the pin.
  */
 #include "alex.h"
 
@@ -44,6 +48,9 @@
 
 /* TIDs given to a bitmap at once. */
 #define BITMAP_TIDS 256
+
+/* Entries to mark dead that are remembered; when there are more, the leaf is visited earlier. */
+#define MAX_KILLED 256
 
 /*
  * A batch consists of index tuples that are as long as the records they are made of: of one without NULL a header and the
@@ -89,8 +96,14 @@ typedef struct AlexScan
 	Size		allocated;		/* words */
 
 	/* the leaf it came from */
-	BlockNumber block;			/* invalid: descend */
+	BlockNumber leaf;
+	XLogRecPtr	leaf_lsn;		/* when it was read */
 	Buffer		pin;			/* its pin, if kept */
+	uint32		nkilled;
+	uint16	   *killed;			/* tuples of the batch whose rows are dead to everyone */
+
+	/* the leaf to read next */
+	BlockNumber block;			/* invalid: descend */
 
 	/* marked place */
 	bool		marked;
@@ -132,10 +145,16 @@ count_returned(AlexScan *so)
 	so->fetched += so->next;
 }
 
+static void kill_entries(IndexScanDesc scan);
+
 /* Forgets the batch, not the place. */
 static void
-drop_batch(AlexScan *so)
+drop_batch(IndexScanDesc scan)
 {
+	AlexScan   *so = (AlexScan *) scan->opaque;
+
+	if (unlikely(so->nkilled > 0))
+		kill_entries(scan);
 	drop_pin(so);
 	count_returned(so);
 	so->ntuples = so->next = 0;
@@ -167,7 +186,7 @@ alexrescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int no
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
 
-	drop_batch(so);
+	drop_batch(scan);
 	so->started = false;
 	so->prepared = false;
 	so->marked = false;
@@ -182,9 +201,11 @@ alexendscan(IndexScanDesc scan)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
 
-	drop_pin(so);
+	drop_batch(scan);
 	if (so->ahead)
 		pfree(so->ahead);
+	if (so->killed)
+		pfree(so->killed);
 	pfree(so->tuples);
 	pfree(so->ranges);
 	pfree(so);
@@ -336,6 +357,75 @@ tuple_position(const AlexScan *so, uint32 i, uint64 *position)
 	position[so->index.words] = ext | alex_tid_bits(&tuple->t_tid);
 }
 
+/* Takes the records marked dead out of the batch that is being read. */
+static pg_noinline void
+leave_out_killed(AlexScan *so, Page page)
+{
+	uint32		kept = 0;
+
+	if (alex_mark_killed(page, so->tuples, so->ntuples) == 0)
+		return;
+	for (uint32 i = 0; i < so->ntuples; i++)
+		if ((tuple_at(so, i)[so->index.words] & ALEX_KILLED) == 0)
+		{
+			if (kept < i)
+				copy_position(so, tuple_at(so, kept), tuple_at(so, i));
+			kept++;
+		}
+	so->ntuples = kept;
+}
+
+/* Marks the entries of dead rows that were noted, where they are still the ones that were read. */
+static pg_noinline void
+kill_entries(IndexScanDesc scan)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+	Relation	rel = scan->indexRelation;
+	bool		pinned = BufferIsValid(so->pin);
+	Buffer		buffer = pinned ? so->pin : ReadBuffer(rel, so->leaf);
+	Page		page = BufferGetPage(buffer);
+	const AlexNodeHeader *node = alex_cheader(page);
+	bool		changed = false;
+
+	alex_lock(rel, &so->index, buffer, BUFFER_LOCK_SHARE);
+	if (node->level == 0 && (node->flags & ALEX_DELETED) == 0 &&
+		(pinned || (RelationNeedsWAL(rel) && BufferGetLSNAtomic(buffer) == so->leaf_lsn)))
+		for (uint32 i = 0; i < so->nkilled; i++)
+		{
+			uint64		position[ALEX_MAX_WORDS + 1];
+
+			tuple_position(so, so->killed[i], position);
+			if (alex_kill(page, position))
+				changed = true;
+		}
+	so->nkilled = 0;
+	if (changed)
+	{
+		/* this may log an image of the page, which changes nothing but the LSN */
+		MarkBufferDirtyHint(buffer, true);
+		if (!pinned)
+			so->leaf_lsn = BufferGetLSNAtomic(buffer);
+	}
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	if (!pinned)
+		ReleaseBuffer(buffer);
+}
+
+/* The row of the tuple returned last is dead to everyone. */
+static pg_noinline void
+note_killed(IndexScanDesc scan)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+
+	if (so->next == 0 || so->next > so->ntuples)
+		return;
+	if (so->killed == NULL)
+		so->killed = MemoryContextAlloc(so->context, MAX_KILLED * sizeof(uint16));
+	so->killed[so->nkilled++] = (uint16) (so->next - 1);
+	if (so->nkilled == MAX_KILLED)
+		kill_entries(scan);
+}
+
 /*
  * Reads the next batch of the current range. Returns false when the range is exhausted; a batch may be empty all the
  * same (an empty leaf), with more to come.
@@ -360,6 +450,8 @@ read_batch(IndexScanDesc scan)
 		copy_position(so, target, so->low);
 	else
 		previous_position(so, so->high, target);
+	if (unlikely(so->nkilled > 0))
+		kill_entries(scan);
 	drop_pin(so);
 	buffer = find_leaf(scan, target);
 	page = BufferGetPage(buffer);
@@ -377,7 +469,8 @@ read_batch(IndexScanDesc scan)
 	count_returned(so);
 	so->ntuples = alex_collect(page, so->low, so->high, !so->forward, so->batch_size, so->tuples, &more);
 	so->next = 0;
-	so->block = BufferGetBlockNumber(buffer);
+	so->block = so->leaf = BufferGetBlockNumber(buffer);
+	so->leaf_lsn = PageGetLSN(page);	/* if a hint's image changes it meanwhile, a mark may be lost */
 
 	/* or the next batch would be this one again */
 	if (more && (so->forward ? alex_compare(tuple_at(so, so->ntuples - 1), so->low, words) < 0 :
@@ -413,9 +506,13 @@ read_batch(IndexScanDesc scan)
 		}
 	}
 	so->batch_size = Min(so->batch_size * BATCH_GROWTH, LAST_BATCH);
+
+	/* a single entry costs a look at its row at most, and the marks a cache miss */
+	if (so->ntuples > 1 && alex_has_killed(page) && scan->ignore_killed_tuples)
+		leave_out_killed(so, page);
 	make_tuples(so);
 
-	if (so->ntuples > 0 && (so->index_only || !IsMVCCSnapshot(scan->xs_snapshot)))
+	if (so->ntuples > 0 && (so->index_only || !IsMVCCSnapshot(scan->xs_snapshot) || !RelationNeedsWAL(scan->indexRelation)))
 	{
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 		so->pin = buffer;
@@ -427,9 +524,11 @@ read_batch(IndexScanDesc scan)
 
 /* The direction changed, or a mark was restored: what is left is the current range beyond the given position. */
 static void
-resume_at(AlexScan *so, const uint64 *position, bool forward)
+resume_at(IndexScanDesc scan, const uint64 *position, bool forward)
 {
-	drop_batch(so);
+	AlexScan   *so = (AlexScan *) scan->opaque;
+
+	drop_batch(scan);
 	so->forward = forward;
 	enter_range(so, so->current);
 	if (forward)
@@ -458,18 +557,18 @@ advance(IndexScanDesc scan, bool forward)
 	else if (so->forward != forward)
 	{
 		if (so->at_mark)
-			resume_at(so, so->mark, forward);
+			resume_at(scan, so->mark, forward);
 		else if (so->current >= 0 && so->current < so->nranges && so->next > 0)
 		{
 			uint64		current[ALEX_MAX_WORDS + 1];
 
 			tuple_position(so, so->next - 1, current);
-			resume_at(so, current, forward);
+			resume_at(scan, current, forward);
 		}
 		else
 		{
 			/* off one end: turn back into the nearest range */
-			drop_batch(so);
+			drop_batch(scan);
 			so->forward = forward;
 			enter_range(so, forward ? so->current + 1 : so->current - 1);
 		}
@@ -485,7 +584,7 @@ advance(IndexScanDesc scan, bool forward)
 		}
 		if (so->current < 0 || so->current >= so->nranges)
 		{
-			drop_batch(so);
+			drop_batch(scan);
 			return false;
 		}
 		if (!read_batch(scan))
@@ -528,6 +627,8 @@ alexgettuple(IndexScanDesc scan, ScanDirection direction)
 	AlexScan   *so = (AlexScan *) scan->opaque;
 	bool		forward = !ScanDirectionIsBackward(direction);
 
+	if (unlikely(scan->kill_prior_tuple))
+		note_killed(scan);
 	if (so->ahead)
 		alex_ahead_learn(so->ahead, scan);
 	if (unlikely(so->next >= so->ntuples || so->forward != forward))
@@ -581,7 +682,7 @@ alexrestrpos(IndexScanDesc scan)
 
 	if (!so->marked)
 	{
-		drop_batch(so);
+		drop_batch(scan);
 		so->started = false;
 		return;
 	}
@@ -600,7 +701,7 @@ alexrestrpos(IndexScanDesc scan)
 			}
 		}
 	so->current = so->mark_current;
-	resume_at(so, so->mark, so->forward);
+	resume_at(scan, so->mark, so->forward);
 	so->at_mark = true;
 }
 

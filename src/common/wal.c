@@ -1,12 +1,15 @@
 /*
  * wal.c - hand-made generic WAL records. The rules are in src/common/README.md.
  *
- * Nothing here allocates or throws: it runs in critical sections.
+ * Nothing here but wal_conflict() allocates or throws: it runs in critical sections.
  */
 #include "postgres.h"
 
 #include "access/generic_xlog.h"
+#include "access/gist_private.h"
 #include "access/rmgr.h"
+#include "access/transam.h"
+#include "access/xlog.h"
 #include "access/xloginsert.h"
 #include "storage/bufpage.h"
 
@@ -113,4 +116,41 @@ wal_finish(WalRecord *record)
 	lsn = XLogInsert(RM_GENERIC_ID, 0);
 	for (int i = 0; i < record->nblocks; i++)
 		PageSetLSN(BufferGetPage(record->blocks[i].buffer), lsn);
+}
+
+/*
+ * The record of a reused GiST page says just this: conflicts with snapshots that do not see "xid". It touches no page.
+ *
+ * All transactions up to an xid that is older than the horizon are over, so snapshots a standby takes after such a record see them, and
+ * one that is not newer than the last needs no record of its own. Logical slots of a standby are asked only about some tables
+ * (from 16 on), so with those every record counts.
+ */
+void
+wal_conflict(Relation rel, Relation heap, BlockNumber block, TransactionId xid)
+{
+	static FullTransactionId last;
+	FullTransactionId next;
+	FullTransactionId full;
+	uint32		epoch;
+	bool		decoded = false;
+
+	if (!TransactionIdIsNormal(xid) || !RelationNeedsWAL(rel) || !XLogStandbyInfoActive())
+		return;
+#if PG_VERSION_NUM >= 160000
+	decoded = RelationIsAccessibleInLogicalDecoding(heap);
+#endif
+	next = ReadNextFullTransactionId();
+	epoch = EpochFromFullTransactionId(next);
+	if (xid > XidFromFullTransactionId(next))
+		epoch--;
+	full = FullTransactionIdFromEpochAndXid(epoch, xid);
+	if (!decoded && FullTransactionIdPrecedesOrEquals(full, last))
+		return;
+#if PG_VERSION_NUM >= 160000
+	gistXLogPageReuse(rel, heap, block, full);
+#else
+	gistXLogPageReuse(rel, block, full);
+#endif
+	if (!decoded)
+		last = full;
 }

@@ -57,4 +57,10 @@ extern void wal_extra(WalRecord *record, Buffer buffer, const char *extra, uint3
 
 extern void wal_finish(WalRecord *record);
 
+/*
+ * Cancels standby queries that might need what transactions up to "xid" replaced or deleted; "rel" is the table or an index of it.
+ * Called before the change is logged, outside of critical sections.
+ */
+extern void wal_conflict(Relation rel, Relation heap, BlockNumber block, TransactionId xid);
+
 #endif							/* OMEN_ALEX_WAL_H */

@@ -228,7 +228,7 @@ bool alex_delta_prepare(const void *page, const uint64_t *record, uint32_t limit
  * Adds the record to the delta of the page, whose records are those it had when the slot was prepared. Then bytes offset ..
  * offset + length - 1, as the slot tells now, have changed. Returns true if pd_upper changed, too: slots were reserved. They
  * must be zero where the change is replayed, as replay leaves the hole of every page it changes. Where marks of killed records
- * were in the way, a page written without being changed may still have them: then all new slots count as changed.
+ * can be in the way, on this or another copy of the page, all new slots count as changed.
  */
 bool alex_delta_put(void *page, AlexSlot *slot);
 
@@ -264,7 +264,7 @@ uint32_t alex_mark_killed(const void *page, uint64_t *records, uint32_t n);
 /* How many records of a leaf are marked. */
 uint32_t alex_killed_count(const void *page);
 
-/* Bytes from pd_lower on that marks can take; the rest of the hole is zero. */
+/* Bytes from pd_lower on that marks can have taken since the leaf was rewritten; the rest of the hole is zero. */
 uint32_t alex_killed_bytes(const void *page);
 
 /* ---- planning ---- */

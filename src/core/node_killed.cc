@@ -6,7 +6,12 @@
  *
  * Bits are set under a share lock and never logged, which only the hole allows: replay zeroes it, page images leave it out. They
  * name places, and no record changes its place before the node is rewritten, which zeroes the hole. What the delta has
- * grown into is no bit any more, and what would lie beyond the hole cannot be set: bits are hints, and may get lost.
+ * grown into is no bit any more, and what would lie beyond the hole, or beyond kMostBytes, cannot be set: bits are hints, and
+ * may get lost.
+ *
+ * Two copies of a page, on a primary and on a standby or in a backup, may differ in their bits and nothing else. A slot of the
+ * delta may take their place, and new slots must be zero wherever they are replayed. So an append that reserves slots where
+ * any copy may have bits (alex_killed_bytes) logs all of them.
  */
 #include <atomic>
 
@@ -17,6 +22,9 @@ namespace
 
 using alex::Node;
 
+/* Few appends shall have to log more than their slot, also to leaves of many records. */
+constexpr uint32_t kMostBytes = 512;
+
 /* Bit i of the page, which concurrent callers may set. */
 class KilledBits
 {
@@ -26,7 +34,7 @@ class KilledBits
 	{
 		const AlexPageHead *head = alex_page_head(page);
 
-		bytes_ = head->pd_lower < head->pd_upper ? static_cast<uint32_t>(head->pd_upper - head->pd_lower) - 1 : 0;
+		bytes_ = head->pd_lower < head->pd_upper ? std::min<uint32_t>(head->pd_upper - head->pd_lower, kMostBytes) - 1 : 0;
 	}
 
 	/** So many of the first n bits have room. */
@@ -191,5 +199,6 @@ alex_killed_bytes(const void *page)
 	const AlexPageHead *head = alex_page_head(page);
 	uint32_t slots = head->pd_special > head->pd_upper ? alex::Delta(page).slots() : 0;
 
-	return std::min<uint32_t>(head->pd_upper - head->pd_lower, 1 + (alex_cheader(page)->count + slots + 7) / 8);
+	return std::min({static_cast<uint32_t>(head->pd_upper - head->pd_lower), kMostBytes,
+					 1 + (alex_cheader(page)->count + slots + 7) / 8});
 }

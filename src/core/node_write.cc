@@ -308,14 +308,14 @@ alex_delta_put(void *page, AlexSlot *slot)
 
 	if (more)
 	{
-		uint16_t bytes = static_cast<uint16_t>(head->pd_upper - slot->upper);
-		char *slots = static_cast<char *>(page) + slot->upper;
+		/* can there be marks, on this copy of the page or another? */
+		bool marks = alex_cheader(page)->level == 0 && slot->upper < head->pd_lower + alex_killed_bytes(page);
+		auto bytes = static_cast<uint16_t>(head->pd_upper - slot->upper);
 
 		head->pd_upper = slot->upper;
-		/* are there marks? */
-		if (slots[0] != 0 || std::memcmp(slots, slots + 1, bytes - 1u) != 0)
+		if (marks)
 		{
-			std::memset(slots, 0, bytes);
+			std::memset(static_cast<char *>(page) + slot->upper, 0, bytes);
 			std::memcpy(to, slot->bytes, slot->length);
 			slot->offset = slot->upper;
 			slot->length = bytes;

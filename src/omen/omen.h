@@ -285,9 +285,6 @@ extern bool omen_store_free(Relation rel, Buffer buffer);
 /* Clears the visibility map bit of a page, and logs it. Exclusive lock on buffer; vmbuffer pinned for the page. No critical section needed. */
 extern void omen_clear_all_visible(Relation rel, Buffer buffer, Buffer vmbuffer);
 
-/* Cancels standby queries that might need what transactions up to `xid` replaced or deleted. Before the change is logged. */
-extern void omen_log_conflict(Relation rel, BlockNumber block, TransactionId xid);
-
 /* Raised whenever a chain or page is not what it must be. */
 pg_noreturn extern void omen_corrupted(Relation rel, BlockNumber block, OffsetNumber offnum, const char *what);
 

@@ -155,7 +155,7 @@ freeze_stored(OmenVacuum *v, OmenLink link, OmenVersion *version)
 	header = (HeapTupleHeader) (stored + 1);
 
 	bits = freeze_bits(v, header, &newest);
-	omen_log_conflict(v->rel, link.block, newest);
+	wal_conflict(v->rel, v->rel, link.block, newest);
 	wal_begin(&record, v->rel);
 	START_CRIT_SECTION();
 	freeze_older(header, bits);
@@ -235,7 +235,7 @@ omen_freeze_rows(OmenVacuum *v, Buffer buffer)
 		return 0;
 
 	/* on a standby, snapshots that do not see a frozen xid would begin to */
-	omen_log_conflict(v->rel, BufferGetBlockNumber(buffer), plan.newest);
+	wal_conflict(v->rel, v->rel, BufferGetBlockNumber(buffer), plan.newest);
 
 	wal_begin(&record, v->rel);
 	START_CRIT_SECTION();
@@ -369,7 +369,7 @@ omen_freeze_store(OmenVacuum *v, Buffer buffer)
 	if (nchanges == 0)
 		return;
 
-	omen_log_conflict(v->rel, BufferGetBlockNumber(buffer), conflict);
+	wal_conflict(v->rel, v->rel, BufferGetBlockNumber(buffer), conflict);
 	wal_begin(&record, v->rel);
 	START_CRIT_SECTION();
 	for (int i = 0; i < nchanges; i++)

@@ -344,7 +344,7 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 	((PageHeader) image.data)->pd_prune_xid = prunable;
 	result->ndead = ndead;
 
-	omen_log_conflict(rel, block, conflict);
+	wal_conflict(rel, rel, block, conflict);
 	START_CRIT_SECTION();
 	memcpy(page, image.data, BLCKSZ);
 	omen_wal_page(rel, buffer);

@@ -158,7 +158,7 @@ recycle(Relation rel, OmenStoreState *state, BlockNumber block)
 		OmenStoreSpecial *special = omen_store_special(page);
 		WalRecord	record;
 
-		omen_log_conflict(rel, block, special->newest);
+		wal_conflict(rel, rel, block, special->newest);
 		wal_begin(&record, rel);
 		START_CRIT_SECTION();
 		special->fill = OMEN_STORE_START;
@@ -381,7 +381,7 @@ omen_store_free(Relation rel, Buffer buffer)
 
 	if (!IsBufferCleanupOK(buffer))
 		return false;
-	omen_log_conflict(rel, BufferGetBlockNumber(buffer), omen_store_special(page)->newest);
+	wal_conflict(rel, rel, BufferGetBlockNumber(buffer), omen_store_special(page)->newest);
 	START_CRIT_SECTION();
 	PageInit(page, BLCKSZ, 0);
 	omen_wal_page(rel, buffer);

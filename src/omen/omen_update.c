@@ -273,7 +273,7 @@ update_in_place(Update *update, bool may_reserve)
 	place = omen_find_gap(page, &map, length);
 	if (place != 0)
 	{
-		omen_log_conflict(rel, BufferGetBlockNumber(change->buffer), map.conflict);
+		wal_conflict(rel, rel, BufferGetBlockNumber(change->buffer), map.conflict);
 		replace_head(update, place, length, link, InvalidBuffer, &map);
 		return PLACED;
 	}
@@ -308,7 +308,7 @@ update_in_place(Update *update, bool may_reserve)
 	{
 		if (link.block != InvalidBlockNumber)
 			omen_store_candidate(rel, link.block);
-		omen_log_conflict(rel, BufferGetBlockNumber(change->buffer), HeapTupleHeaderGetXmin(change->head.tuple.t_data));
+		wal_conflict(rel, rel, BufferGetBlockNumber(change->buffer), HeapTupleHeaderGetXmin(change->head.tuple.t_data));
 		link.block = InvalidBlockNumber;
 		link.offset = link.length = 0;
 	}

@@ -148,34 +148,3 @@ omen_clear_all_visible(Relation rel, Buffer buffer, Buffer vmbuffer)
 	END_CRIT_SECTION();
 	compat_vm_unlock(vmbuffer);
 }
-
-/*
- * The record of a reused GiST page says just this: conflicts with snapshots that do not see `xid`. It touches no page.
- *
- * All transactions up to an xid that is older than the horizon are over, so snapshots a standby takes after such a record see them, and
- * one that is not newer than the last needs no record of its own.
- */
-void
-omen_log_conflict(Relation rel, BlockNumber block, TransactionId xid)
-{
-	static TransactionId last = InvalidTransactionId;
-	FullTransactionId next;
-	FullTransactionId full;
-	uint32		epoch;
-
-	if (!TransactionIdIsNormal(xid) || !RelationNeedsWAL(rel) || !XLogStandbyInfoActive())
-		return;
-	if (TransactionIdIsNormal(last) && TransactionIdPrecedesOrEquals(xid, last))
-		return;
-	next = ReadNextFullTransactionId();
-	epoch = EpochFromFullTransactionId(next);
-	if (xid > XidFromFullTransactionId(next))
-		epoch--;
-	full = FullTransactionIdFromEpochAndXid(epoch, xid);
-#if PG_VERSION_NUM >= 160000
-	gistXLogPageReuse(rel, rel, block, full);
-#else
-	gistXLogPageReuse(rel, block, full);
-#endif
-	last = xid;
-}

@@ -98,7 +98,7 @@ TEST_P(Killed, MarksAreThoseThatWereSet)
 			}
 			ASSERT_EQ(alex_has_killed(node.page.data()), killed > 0);
 			/* a bit for every record, and one byte */
-			if (untouched.free_bytes() > 1 + (n + 7) / 8)
+			if (untouched.free_bytes() > 1 + (n + 7) / 8 && 1 + (n + 7) / 8 <= 512)
 			{
 				ASSERT_TRUE(refused.empty());
 			}
@@ -140,8 +140,8 @@ TEST_P(Killed, MarksAreThoseThatWereSet)
 }
 
 /*
- * The delta grows over the marks: those it leaves in place stay, the others are gone, and a page that was written with the marks
- * becomes the same by replaying the append alone.
+ * The delta grows over the marks: those it leaves in place stay, the others are gone, and another copy of the page, with other
+ * marks, becomes the same by replaying the append alone.
  */
 TEST_P(Killed, DeltaGrowsOverMarks)
 {
@@ -180,14 +180,23 @@ TEST_P(Killed, DeltaGrowsOverMarks)
 			for (size_t j = below(rng, 3); j < known.size(); j += 3)
 				alex_kill(page.data(), known[j]);
 
+			/* the copy where it is replayed has others, and this one perhaps none */
 			Page replayed = page;
+			for (size_t j = below(rng, 2); j < known.size(); j += 2)
+				alex_kill(replayed.data(), known[j]);
+			if (below(rng, 3) == 0)
+				page.zero_hole();
+
 			const std::vector<bool> before = marks_of(page, known, 0, known.size(), false, &count);
 			const uint32_t killed = count;
 			const bool slots = alex_delta_put(page.data(), &slot);
 			std::memcpy(replayed.bytes() + slot.offset, page.bytes() + slot.offset, slot.length);
 			if (slots)
 				replayed.head().pd_upper = page.head().pd_upper;
-			ASSERT_EQ(replayed, page) << "an append changes bytes it does not tell";
+			replayed.zero_hole();
+			Page expected = page;
+			expected.zero_hole();
+			ASSERT_EQ(replayed, expected) << "an append changes bytes it does not tell, or leaves marks behind";
 			if (slot.length > page.slot_bytes())
 				covered++;
 
