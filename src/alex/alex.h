@@ -140,15 +140,12 @@ extern char *alex_make_successor(const AlexIndex *index, Page page);
 /* Adds the missing separator of the right sibling to the parent, and clears the flag. Keeps the lock. */
 extern void alex_finish_split(Relation rel, const AlexIndex *index, Buffer buffer);
 
-/* Says whether vacuum wants a record gone. */
-typedef bool (*AlexFilter) (const uint64 *record, void *state);
-
 /*
- * Rewrites an exclusively locked node without the records the filter names, splitting it if what remains needs more
- * room (a run of keys on a line takes none until there are holes in it). Keeps the lock on the node that has the
- * original low fence: *buffer may become another one.
+ * Rewrites an exclusively locked node without the records that "dead" says, an element for each of them in order, splitting it if
+ * what remains needs more room (a run of keys on a line takes none until there are holes in it). Keeps the lock on the node
+ * that has the original low fence: *buffer may become another one.
  */
-extern void alex_remove_records(Relation rel, const AlexIndex *index, Buffer *buffer, AlexFilter filter, void *state);
+extern void alex_remove_records(Relation rel, const AlexIndex *index, Buffer *buffer, const bool *dead);
 
 /* ---- alex_purge.c ---- */
 

@@ -92,10 +92,21 @@ alex_finish_split(Relation rel, const AlexIndex *index, Buffer buffer)
 }
 
 /*
- * The two halves of a node that cannot hold n records any more. Returns how much of the change they hold.
+ * When what went to the right was the longest suffix that fits, as many records or so will fit next time. If those left are
+ * more than twice as many, two nodes will not hold them: to find that out would cost several encodings of all.
+ */
+static inline bool
+hopeless(uint32 n, uint32 fitted)
+{
+	return fitted > 0 && n / 2 > fitted + fitted / 8;
+}
+
+/*
+ * The two halves of a node that cannot hold n records any more. Returns how much of the change they hold. *fitted is how many
+ * records the last right half took, of those that were more than would fit, or 0; it is updated.
  */
 static AlexReplaced
-make_halves(const AlexIndex *index, Page page, const uint64 *records, uint32 n, bool append,
+make_halves(const AlexIndex *index, Page page, const uint64 *records, uint32 n, bool append, uint32 *fitted,
 			char **left_image, char **right_image, uint64 *separator)
 {
 	const AlexNodeHeader *node = alex_cheader(page);
@@ -104,16 +115,20 @@ make_halves(const AlexIndex *index, Page page, const uint64 *records, uint32 n, 
 	uint32		room = alex_node_capacity(index->words, BLCKSZ) - ALEX_MERGE_RESERVE;
 	uint32		fill = 0;
 	const uint64 *high = node->right == InvalidBlockNumber ? NULL : alex_high_fence(page);
-	uint32		left;
+	uint32		left = 0;
 	AlexReplaced result;
 
 	if (append)
 		fill = alex_node_capacity(index->words, BLCKSZ) / 100 * index->fillfactor;
-	left = alex_choose_split(records, n, index->words, level, room, fill);
+	if (!hopeless(n, *fitted))
+		left = alex_choose_split(records, n, index->words, level, room, fill);
 	result = left > 0 ? ALEX_ALL_STORED : ALEX_RIGHT_STORED;
 	/* all but the first may fit: sizes are not monotone, and the caller may have kept back more room than this does */
 	if (left == 0)
-		left = n - alex_fit(records + stride, n - 1, index->words, level, room, true, n / 2);
+	{
+		*fitted = alex_fit(records + stride, n - 1, index->words, level, room, true, *fitted > 0 ? *fitted : n / 2);
+		left = n - *fitted;
+	}
 	Assert(left > 0 && left < n);
 
 	/* an inner node begins with a child's separator; leaves may choose a shorter one between two records */
@@ -279,11 +294,12 @@ append_records(Relation rel, const AlexIndex *index, Buffer buffer, const uint64
 
 /*
  * Makes the n sorted records the content of an exclusively locked node, which splits if they do not fit. "record" is the
- * new one among them, or NULL; "child" as in alex_add_record. *buffer stays locked; after a root split it is the left half.
+ * new one among them, or NULL; "child" as in alex_add_record, "fitted" as in make_halves. *buffer stays locked; after a root
+ * split it is the left half.
  */
 static AlexReplaced
 replace_records(Relation rel, const AlexIndex *index, Buffer *buffer, const uint64 *records, uint32 n,
-				uint32 reserve, const uint64 *record, Buffer child)
+				uint32 reserve, const uint64 *record, Buffer child, uint32 *fitted)
 {
 	Page		page = BufferGetPage(*buffer);
 	const AlexNodeHeader *node = alex_cheader(page);
@@ -294,7 +310,7 @@ replace_records(Relation rel, const AlexIndex *index, Buffer *buffer, const uint
 	bool		append;
 	bool		child_done;
 
-	if (alex_node_store(image, records, n, reserve))
+	if (!hopeless(n, *fitted) && alex_node_store(image, records, n, reserve))
 	{
 		rewrite_node(rel, *buffer, image, child);
 		pfree(image);
@@ -304,7 +320,7 @@ replace_records(Relation rel, const AlexIndex *index, Buffer *buffer, const uint
 
 	/* keys that grow, in order or nearly, leave full nodes behind, as in nbtree */
 	append = record != NULL && node->right == InvalidBlockNumber;
-	result = make_halves(index, page, records, n, append, &image, &right_image, separator);
+	result = make_halves(index, page, records, n, append, fitted, &image, &right_image, separator);
 	child_done = BufferIsValid(child) &&
 		(result == ALEX_ALL_STORED || alex_compare(record, separator, index->words) >= 0);
 	if (BufferGetBlockNumber(*buffer) == ALEX_ROOT_BLOCK)
@@ -323,6 +339,8 @@ static void
 add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child, Relation heap,
 		   bool unchanged)
 {
+	uint32		fitted = 0;
+
 	for (;;)
 	{
 		Page		page = BufferGetPage(buffer);
@@ -385,7 +403,7 @@ add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *re
 		for (at = kept; at > 0 && alex_compare(records + (Size) (at - 1) * stride, record, index->words) > 0; at--)
 			memcpy(records + (Size) at * stride, records + (Size) (at - 1) * stride, stride * sizeof(uint64));
 		memcpy(records + (Size) at * stride, record, stride * sizeof(uint64));
-		result = replace_records(rel, index, &buffer, records, kept + 1, reserve, record, child);
+		result = replace_records(rel, index, &buffer, records, kept + 1, reserve, record, child, &fitted);
 		pfree(records);
 		if (result == ALEX_ALL_STORED)
 			break;
@@ -407,8 +425,11 @@ alex_add_entry(Relation rel, const AlexIndex *index, Buffer buffer, const uint64
 }
 
 void
-alex_remove_records(Relation rel, const AlexIndex *index, Buffer *buffer, AlexFilter filter, void *state)
+alex_remove_records(Relation rel, const AlexIndex *index, Buffer *buffer, const bool *dead)
 {
+	uint32		fitted = 0;
+
+	/* after a step, the node has the first of the records it had, so they keep their numbers */
 	for (;;)
 	{
 		Page		page = BufferGetPage(*buffer);
@@ -423,12 +444,12 @@ alex_remove_records(Relation rel, const AlexIndex *index, Buffer *buffer, AlexFi
 
 		records = read_records(index, page, &n);
 		for (uint32 i = 0; i < n; i++)
-			if (!filter(records + (Size) i * stride, state))
+			if (!dead[i])
 			{
 				memmove(records + (Size) kept * stride, records + (Size) i * stride, stride * sizeof(uint64));
 				kept++;
 			}
-		result = replace_records(rel, index, buffer, records, kept, 0, NULL, InvalidBuffer);
+		result = replace_records(rel, index, buffer, records, kept, 0, NULL, InvalidBuffer, &fitted);
 		pfree(records);
 		if (result == ALEX_ALL_STORED)
 			break;

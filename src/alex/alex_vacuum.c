@@ -25,7 +25,6 @@ typedef struct VacuumState
 	int			words;
 	BlockNumber live;			/* nodes in the tree */
 	bool	   *dead;			/* per record of the current leaf */
-	uint32		next;			/* cursor into it */
 } VacuumState;
 
 /* Asks the callback about a record. */
@@ -38,16 +37,8 @@ is_dead(VacuumState *v, const uint64 *record)
 	return v->callback(&tid, v->callback_state);
 }
 
-/* AlexFilter: only counts what it removes. */
-static bool
-remove_dead(const uint64 *record, void *state)
-{
-	return is_dead((VacuumState *) state, record);
-}
-
 /*
- * Processes one leaf under a cleanup lock; returns its old right sibling. Empty leaves are deleted. The records are
- * asked about twice where something died, so that leaves without dead ones, the common case, need no second array.
+ * Processes one leaf under a cleanup lock; returns its old right sibling. Empty leaves are deleted.
  */
 static BlockNumber
 vacuum_leaf(VacuumState *v, const AlexIndex *index, Buffer buffer, uint64 *records)
@@ -66,9 +57,12 @@ vacuum_leaf(VacuumState *v, const AlexIndex *index, Buffer buffer, uint64 *recor
 
 	/* every TID is reported, also when nothing dies: CREATE INDEX CONCURRENTLY collects them this way */
 	for (uint32 i = 0; i < n; i++)
-		dead += is_dead(v, records + (Size) i * (v->words + 1));
+	{
+		v->dead[i] = is_dead(v, records + (Size) i * (v->words + 1));
+		dead += v->dead[i];
+	}
 	if (dead > 0)
-		alex_remove_records(rel, index, &buffer, remove_dead, v);
+		alex_remove_records(rel, index, &buffer, v->dead);
 	v->stats->tuples_removed += dead;
 	v->stats->num_index_tuples += n - dead;
 	v->live++;
@@ -190,6 +184,7 @@ alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDel
 	v.words = index.words;
 	stats->estimated_count = false;
 	stats->num_index_tuples = 0;
+	v.dead = palloc((ALEX_MAX_RECORDS + BLCKSZ / 8) * sizeof(bool));
 	records = palloc_extended(((Size) ALEX_MAX_RECORDS + BLCKSZ / 8) * (index.words + 1) * sizeof(uint64),
 							  MCXT_ALLOC_HUGE);
 
@@ -213,6 +208,7 @@ alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDel
 			alex_corrupt(rel, next, "A right link leads to a page that is not a leaf");
 	}
 	pfree(records);
+	pfree(v.dead);
 
 	count_inner(&v, &index);
 

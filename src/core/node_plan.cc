@@ -92,6 +92,8 @@ alex_choose_split(const uint64_t *records, uint32_t n, int words, int level, uin
 	}
 	if (left_size <= room && right_size <= room)
 		return best;
+	if (left_size > room && right_size > room)
+		return 0;
 
 	/* one side stores much worse than the other: give the better one more */
 	if (left_size > room)
