@@ -82,7 +82,7 @@ SQL
 		for my $way (sort keys %way)
 		{
 			my $pages = pages($way{$way});
-			# a probe looks at the row of a single entry whether it is dead or not
+			# of the pages that probes touch, most are the index's
 			cmp_ok($pages, '<', $before / 3, "$table, $first: $way need not look at dead rows: $pages pages, before $before")
 			  unless $way eq 'probes' || $first eq 'probes';
 			(my $seq = $way{$way}) =~ s/^.*;\s*SELECT/$seq_scan SELECT/;

@@ -507,8 +507,7 @@ read_batch(IndexScanDesc scan)
 	}
 	so->batch_size = Min(so->batch_size * BATCH_GROWTH, LAST_BATCH);
 
-	/* a single entry costs a look at its row at most, and the marks a cache miss */
-	if (so->ntuples > 1 && alex_has_killed(page) && scan->ignore_killed_tuples)
+	if (so->ntuples > 0 && alex_has_killed(page) && scan->ignore_killed_tuples)
 		leave_out_killed(so, page);
 	make_tuples(so);
 

@@ -236,4 +236,5 @@ alex_prefetch(const void *page, const AlexLayout *layout, double fraction)
 	__builtin_prefetch(at(layout->key_directory, layout->key_start - layout->key_directory));
 	__builtin_prefetch(at(layout->tie_directory, layout->tie_start - layout->tie_directory));
 	__builtin_prefetch(at(layout->tie_start, layout->tie_bytes));
+	__builtin_prefetch(p + layout->tie_start + layout->tie_bytes); /* are there marks? */
 }
