@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 
 #include "alex_heap.h"
+#include "alex_route.h"
 #include "alex_sort.h"
 
 #define MAX_LEVELS 16
@@ -397,6 +398,7 @@ alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("index \"%s\" already contains data", RelationGetRelationName(rel))));
+	alex_route_outdate(RelationGetRelid(rel));
 
 	memset(&build, 0, sizeof(build));
 	build.heap = heap;

@@ -91,15 +91,8 @@ alex_finish_split(Relation rel, const AlexIndex *index, Buffer buffer)
 	add_downlink(rel, index, buffer, alex_high_fence(page), alex_cheader(page)->right);
 }
 
-/*
- * When what went to the right was the longest suffix that fits, as many records or so will fit next time. If those left are
- * more than twice as many, two nodes will not hold them: to find that out would cost several encodings of all.
- */
-static inline bool
-hopeless(uint32 n, uint32 fitted)
-{
-	return fitted > 0 && n / 2 > fitted + fitted / 8;
-}
+/* A node has fewer, unless they lie on a line. */
+#define MANY_RECORDS 4096
 
 /*
  * The two halves of a node that cannot hold n records any more. Returns how much of the change they hold. *fitted is how many
@@ -120,7 +113,9 @@ make_halves(const AlexIndex *index, Page page, const uint64 *records, uint32 n, 
 
 	if (append)
 		fill = alex_node_capacity(index->words, BLCKSZ) / 100 * index->fillfactor;
-	if (!hopeless(n, *fitted))
+
+	/* choosing a split encodes the records several times: of very many, first see if two nodes can hold them */
+	if (n < MANY_RECORDS || alex_encoded_size(records, n, index->words, level) <= 2 * room + room / 8)
 		left = alex_choose_split(records, n, index->words, level, room, fill);
 	result = left > 0 ? ALEX_ALL_STORED : ALEX_RIGHT_STORED;
 	/* all but the first may fit: sizes are not monotone, and the caller may have kept back more room than this does */
@@ -310,7 +305,7 @@ replace_records(Relation rel, const AlexIndex *index, Buffer *buffer, const uint
 	bool		append;
 	bool		child_done;
 
-	if (!hopeless(n, *fitted) && alex_node_store(image, records, n, reserve))
+	if (alex_node_store(image, records, n, reserve))
 	{
 		rewrite_node(rel, *buffer, image, child);
 		pfree(image);

@@ -8,7 +8,8 @@
  *
  * Nothing here is trusted. A leaf that does not cover the position it was found for makes the route forget the node that
  * named it, and the caller descends from the root. So splits, deletions and recycling need no invalidation. Only when the
- * index gets another file, or is truncated, could a block be named that does not exist: both invalidate its relcache entry.
+ * index gets another file, or is truncated and built anew, could a block be named that does not exist. The file is compared at
+ * every lookup, and a build outdates the route.
  *
  * Everything lives as long as the backend, so an error must not leave half a node behind: a node is one piece of memory,
  * and from its allocation until it is in its place nothing raises an error. Pointers into a route do not outlive a call of
@@ -167,6 +168,13 @@ invalidate(Datum argument, Oid relid)
 	hash_seq_init(&status, routes);
 	while ((route = hash_seq_search(&status)) != NULL)
 		route->outdated = any_outdated = true;
+}
+
+void
+alex_route_outdate(Oid relid)
+{
+	if (routes != NULL)
+		invalidate((Datum) 0, relid);
 }
 
 /* Is there room for a node, now or after dropping routes that are out of use? */
@@ -328,6 +336,19 @@ forget(Route *route, RouteChild *inner)
 	inner->node = NULL;
 }
 
+/* Is the node of this block the left half of an unfinished split, whose right half covers the position? */
+static bool
+left_of_unfinished_split(Relation rel, const AlexIndex *index, BlockNumber block, int level, const uint64 *position)
+{
+	Buffer		buffer = ReadBuffer(rel, block);
+	bool		unfinished;
+
+	alex_lock(rel, index, buffer, BUFFER_LOCK_SHARE);
+	unfinished = alex_left_of_unfinished_split(BufferGetPage(buffer), level, position);
+	UnlockReleaseBuffer(buffer);
+	return unfinished;
+}
+
 /* The last child whose separator is at or before the position; a line through the ends says where to look. */
 static uint32
 find_child(const RouteNode *node, int words, const uint64 *position)
@@ -376,6 +397,15 @@ find_leaf(Route *route, Relation rel, const AlexIndex *index, const uint64 *posi
 			}
 		}
 		i = find_child(node, words, position);
+
+		/* the node was copied after a split that the copy above it does not know of, unless nobody does yet */
+		if (unlikely(i == node->n - 1 && above != NULL &&
+					 alex_compare(position, node->separators + (Size) node->n * (words + 1), words) >= 0))
+		{
+			if (!left_of_unfinished_split(rel, index, inner->block, node->level, position))
+				forget(route, above);
+			return NULL;
+		}
 		if (node->level == 1)
 		{
 			const uint64 *separator = node->separators + (Size) i * (words + 1);

@@ -12,6 +12,9 @@
  */
 extern Buffer alex_route_leaf(Relation rel, const AlexIndex *index, const uint64 *position, int access);
 
+/* The index is about to be built anew, perhaps in the same file: what is known of it is dropped at the next lookup. */
+extern void alex_route_outdate(Oid relid);
+
 /* Defines the setting alex.route_memory. */
 extern void alex_define_route_memory(void);
 
