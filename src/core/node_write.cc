@@ -303,27 +303,26 @@ extern "C" bool
 alex_delta_put(void *page, AlexSlot *slot)
 {
 	auto *head = static_cast<AlexPageHead *>(page);
-	bool more = slot->upper != head->pd_upper;
 	char *to = static_cast<char *>(page) + slot->offset;
 
-	if (more)
+	if (slot->upper != head->pd_upper)
 	{
 		/* can there be marks, on this copy of the page or another? */
 		bool marks = alex_cheader(page)->level == 0 && slot->upper < head->pd_lower + alex_killed_bytes(page);
 		auto bytes = static_cast<uint16_t>(head->pd_upper - slot->upper);
 
+		std::memset(static_cast<char *>(page) + slot->upper, 0, bytes);
+		std::memcpy(to, slot->bytes, slot->length);
 		head->pd_upper = slot->upper;
 		if (marks)
 		{
-			std::memset(static_cast<char *>(page) + slot->upper, 0, bytes);
-			std::memcpy(to, slot->bytes, slot->length);
 			slot->offset = slot->upper;
 			slot->length = bytes;
-			return true;
 		}
+		return true;
 	}
 	std::memcpy(to, slot->bytes, slot->length);
-	return more;
+	return false;
 }
 
 extern "C" void
