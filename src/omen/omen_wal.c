@@ -7,7 +7,6 @@
  */
 #include "omen.h"
 
-#include "access/gist_private.h"
 #include "access/heapam_xlog.h"
 #include "access/transam.h"
 #include "access/visibilitymap.h"
