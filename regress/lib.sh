@@ -204,23 +204,26 @@ end_work() {
 
 # ---- build, install ----
 
-# Builds a copy of the tree, so that neither owner, server nor flags mix with a developer's objects.
+# build_and_install [NAME]: builds a copy of the tree, so that neither owner, server nor flags mix with a developer's
+# objects. NAME keeps apart what belongs to several servers.
 build_and_install() {
+	local name=${1-}
+
 	say "Building for $PG_VERSION ($PG_CONFIG)"
-	make_server_usable
-	SRC=$WORK/src
+	make_server_usable "$name"
+	SRC=$WORK/src$name
 	mkdir "$SRC"
 	tar -C "$TOP" --exclude=./.git --exclude=./build --exclude=./results --exclude=./tmp_check \
 		--exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude=build.stamp -cf - . | tar -C "$SRC" -xf -
 	give "$SRC"
-	if ! as_user make -s -C "$SRC" -j"$JOBS" PG_CONFIG="$PG_CONFIG" WERROR="${WERROR-}" >"$WORK/log/build.log" 2>&1; then
-		tail -n 40 "$WORK/log/build.log" >&2
+	if ! as_user make -s -C "$SRC" -j"$JOBS" PG_CONFIG="$PG_CONFIG" WERROR="${WERROR-}" >"$WORK/log/build$name.log" 2>&1; then
+		tail -n 40 "$WORK/log/build$name.log" >&2
 		return 1
 	fi
-	grep -A 3 'warning:' "$WORK/log/build.log" || true
+	grep -A 3 'warning:' "$WORK/log/build$name.log" || true
 
-	if ! $INSTALLER make -C "$SRC" install PG_CONFIG="$PG_CONFIG" WERROR="${WERROR-}" >"$WORK/log/install.log" 2>&1; then
-		tail -n 40 "$WORK/log/install.log" >&2
+	if ! $INSTALLER make -C "$SRC" install PG_CONFIG="$PG_CONFIG" WERROR="${WERROR-}" >"$WORK/log/install$name.log" 2>&1; then
+		tail -n 40 "$WORK/log/install$name.log" >&2
 		return 1
 	fi
 	note "installed into $("$PG_CONFIG" --pkglibdir)"
@@ -231,7 +234,7 @@ build_and_install() {
 # finds its files by their place relative to its own, so a copy works if that stays as it was.
 make_server_usable() {
 	BINDIR=$("$PG_CONFIG" --bindir)
-	local lib share prefix=${BINDIR%/bin}
+	local lib share prefix=${BINDIR%/bin} copy=$WORK/pg${1-}
 	lib=$("$PG_CONFIG" --pkglibdir)
 	share=$("$PG_CONFIG" --sharedir)
 
@@ -242,17 +245,17 @@ make_server_usable() {
 	[ -n "${PRIVATE_SERVER-}" ] || ! as_user "$BINDIR/postgres" --version >/dev/null 2>&1 || return 0
 
 	note "using a private copy of the server in $prefix"
-	mkdir "$WORK/pg"
+	mkdir "$copy"
 	case "$lib $share" in
 		"$prefix/"*" $prefix/"*) set -- "$prefix" ;;
 		# Debian's, spread over /usr.
 		*) set -- "$BINDIR" "$lib" "$share" "$("$PG_CONFIG" --includedir-server)" ;;
 	esac
-	tar -C / -cf - "${@#/}" | tar -C "$WORK/pg" -xf -
-	give "$WORK/pg"
+	tar -C / -cf - "${@#/}" | tar -C "$copy" -xf -
+	give "$copy"
 	# Its own libpq, if the installation has one of its own.
-	export LD_LIBRARY_PATH=$WORK/pg$prefix/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-	BINDIR=$WORK/pg$BINDIR
+	export LD_LIBRARY_PATH=$copy$prefix/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+	BINDIR=$copy$BINDIR
 	PG_CONFIG=$BINDIR/pg_config
 	INSTALLER=
 }
