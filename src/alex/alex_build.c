@@ -5,6 +5,8 @@
  * right while the level below produces its separators, so leaves are physically contiguous and everything is written
  * once. WAL is page images at the end: nobody sees the pages before the transaction commits.
  *
+ * Parallel workers (alex_parallel.c) take part in the scan and in sorting; the leader writes.
+ *
  * The right link and high fence of a node are known only when its right sibling begins, so a level holds its last node
  * back as a private image until then.
  */
@@ -15,11 +17,13 @@
 #include "commands/progress.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
+#include "optimizer/optimizer.h"
 #include "pgstat.h"
 #include "storage/bufpage.h"
 #include "utils/memutils.h"
 
 #include "alex_heap.h"
+#include "alex_parallel.h"
 #include "alex_route.h"
 #include "alex_sort.h"
 
@@ -52,10 +56,6 @@ typedef struct BuildState
 	bool		nulls_not_distinct;
 	double		heap_tuples;
 
-	/*
-	 * The sort's records are leaf records. In those of a unique index the tie is doubled, plus 1 for rows that are dead
-	 * but still visible to someone: they are indexed but do not count for uniqueness. The order is the same.
-	 */
 	AlexSort   *sort;
 	uint64	   *columns;		/* of the node planned last */
 	uint32		room;			/* bytes to fill of a node */
@@ -86,16 +86,66 @@ alexbuildphasename(int64 phase)
 	}
 }
 
-static void
-build_callback(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *state)
-{
-	BuildState *build = (BuildState *) state;
-	int			words = build->index.words;
-	uint64		record[ALEX_MAX_WORDS + 1];
-	uint64		tie = alex_key_image(&build->index.key, values[0], isnull[0], record) | alex_tid_bits(tid);
+/* ---- reading the table ---- */
 
-	record[words] = build->unique ? tie << 1 | (alive ? 0 : 1) : tie;
-	alex_sort_put(build->sort, record);
+typedef struct Collection
+{
+	AlexKeyInfo key;
+	bool		unique;
+	AlexSort   *sort;
+} Collection;
+
+/*
+ * The sort's records are leaf records. In those of a unique index the tie is doubled, plus 1 for rows that are dead but still
+ * visible to someone: they are indexed but do not count for uniqueness. The order is the same.
+ */
+static void
+collect_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *state)
+{
+	Collection *collection = (Collection *) state;
+	uint64		record[ALEX_MAX_WORDS + 1];
+	uint64		tie = alex_key_image(&collection->key, values[0], isnull[0], record) | alex_tid_bits(tid);
+
+	record[collection->key.words] = collection->unique ? tie << 1 | (alive ? 0 : 1) : tie;
+	alex_sort_put(collection->sort, record);
+}
+
+double
+alex_build_collect(Relation heap, Relation rel, IndexInfo *info, ParallelTableScanDesc scan, AlexSort *sort)
+{
+	Collection	collection = {.unique = info->ii_Unique, .sort = sort};
+
+	alex_key_info(rel, &collection.key);
+	return alex_heap_scan(heap, rel, info, scan, !IsParallelWorker(), collect_row, &collection);
+}
+
+int
+alex_build_sort_words(Relation rel)
+{
+	AlexKeyInfo key;
+
+	alex_key_info(rel, &key);
+	return key.words + 1;
+}
+
+/* Fills the sort, with the help of workers if they are wanted and there are any. */
+static AlexParallel *
+collect(BuildState *build, IndexInfo *info)
+{
+	int			workers = compat_index_build_workers(build->heap, build->rel, info);
+	AlexParallel *parallel = workers > 0 ? alex_parallel_begin(build->heap, build->rel, info, workers) : NULL;
+
+	build->sort = alex_sort_begin(build->index.words + 1, maintenance_work_mem / (parallel ? parallel->collectors : 1), NULL, 0);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SCAN);
+	if (parallel == NULL || parallel->leader_collects)
+		build->heap_tuples = alex_build_collect(build->heap, build->rel, info, parallel ? parallel->scan : NULL, build->sort);
+	if (parallel)
+	{
+		pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SORT);
+		alex_sort_ahead(build->sort);
+		build->heap_tuples += alex_parallel_finish(parallel, build->rel, info, build->sort);
+	}
+	return parallel;
 }
 
 /* ---- writing nodes ---- */
@@ -391,6 +441,7 @@ alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
 	IndexBuildResult *result = palloc0(sizeof(IndexBuildResult));
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "alex build", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
+	AlexParallel *parallel;
 	char	   *image;
 	uint32		capacity;
 
@@ -412,10 +463,7 @@ alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
 	build.room = capacity / 100 * build.index.fillfactor;
 
 	old = MemoryContextSwitchTo(context);
-	build.sort = alex_sort_begin(build.index.words + 1, maintenance_work_mem);
-
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SCAN);
-	build.heap_tuples = alex_heap_scan(heap, rel, info, build_callback, &build);
+	parallel = collect(&build, info);
 
 	/* metapage and root have the first two blocks; the root is written last */
 	extend(&build);
@@ -425,6 +473,8 @@ alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
 	write_image(&build, ALEX_META_BLOCK, image);
 	result->index_tuples = (double) write_index(&build);
 	finish_levels(&build);
+	if (parallel)
+		alex_parallel_end(parallel);
 
 	if (RelationNeedsWAL(rel))
 		log_newpage_range(rel, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(rel), true);

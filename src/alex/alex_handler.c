@@ -100,7 +100,7 @@ alexhandler(PG_FUNCTION_ARGS)
 	am->ampredlocks = false;	/* core locks the relation for us */
 	am->amcanparallel = false;
 #if PG_VERSION_NUM >= 170000
-	am->amcanbuildparallel = false;
+	am->amcanbuildparallel = true;
 #endif
 	am->amcaninclude = false;
 	am->amusemaintenanceworkmem = false;

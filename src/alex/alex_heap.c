@@ -5,6 +5,9 @@
  * which is more than all the rest of a build. Here pages of heap on which every row is live, or dead to all, are read under
  * one lock; the rule is the same. Any other page (rows in progress, or dead but still visible to someone), and any table
  * or index that is not plain, is left to the access method.
+ *
+ * Of a parallel build each process reads chunks of the table, the next one that nobody has; so its blocks ascend, as in a
+ * serial build, and rows that are in key order in the table come in key order.
  */
 #include "alex.h"
 
@@ -30,6 +33,11 @@
 #define FIRST_PAGES 16
 #define MOST_PAGES 4096
 
+/* Blocks of a chunk: many chunks, that all processes end at about the same time, but not too short for read-ahead. */
+#define CHUNKS 1024
+#define FIRST_CHUNK 16
+#define MOST_CHUNK 1024
+
 typedef struct HeapScan
 {
 	Relation	heap;
@@ -37,7 +45,11 @@ typedef struct HeapScan
 	AttrNumber	column;
 	TransactionId oldest_xmin;
 	BlockNumber nblocks;
+	ParallelBlockTableScanDesc shared;	/* NULL in a serial build, where all is one chunk */
+	BlockNumber chunk;			/* blocks of a chunk */
 	BlockNumber next;			/* to be read */
+	BlockNumber end;			/* of the chunk it is in */
+	BlockNumber done;			/* blocks before it need no reading any more */
 	BufferAccessStrategy strategy;
 #if PG_VERSION_NUM >= 170000
 	ReadStream *stream;
@@ -53,13 +65,39 @@ is_plain(Relation heap, IndexInfo *info)
 		info->ii_IndexAttrNumbers[0] > 0 && !info->ii_Concurrent;
 }
 
+/* The next block to be read, or InvalidBlockNumber. */
+static BlockNumber
+draw_block(HeapScan *scan)
+{
+	if (scan->next >= scan->end)
+	{
+		uint64		first;
+
+		if (scan->shared == NULL)
+			return InvalidBlockNumber;
+		first = pg_atomic_fetch_add_u64(&scan->shared->phs_nallocated, scan->chunk);
+		if (first >= scan->nblocks)
+			return InvalidBlockNumber;
+		scan->next = (BlockNumber) first;
+		scan->end = scan->next + Min(scan->chunk, scan->nblocks - scan->next);
+	}
+	return scan->next++;
+}
+
+/* The end of the chunk of a block. */
+static BlockNumber
+chunk_end(const HeapScan *scan, BlockNumber block)
+{
+	BlockNumber first = block - block % scan->chunk;
+
+	return first + Min(scan->chunk, scan->nblocks - first);
+}
+
 #if PG_VERSION_NUM >= 170000
 static BlockNumber
 next_block(ReadStream *stream, void *callback_private_data, void *per_buffer_data)
 {
-	HeapScan   *scan = (HeapScan *) callback_private_data;
-
-	return scan->next < scan->nblocks ? scan->next++ : InvalidBlockNumber;
+	return draw_block((HeapScan *) callback_private_data);
 }
 #endif
 
@@ -75,23 +113,25 @@ begin_reading(HeapScan *scan)
 #endif
 }
 
-/* Pins a block, which is the one behind the last or, after skip_to(), the one named there. */
+/* Pins the next block that needs reading; InvalidBuffer after the last. */
 static Buffer
 read_next(HeapScan *scan)
 {
 #if PG_VERSION_NUM >= 170000
-	return read_stream_next_buffer(scan->stream, NULL);
-#else
-	return ReadBufferExtended(scan->heap, MAIN_FORKNUM, scan->next++, RBM_NORMAL, scan->strategy);
-#endif
-}
+	for (;;)
+	{
+		Buffer		buffer = read_stream_next_buffer(scan->stream, NULL);
 
-static void
-skip_to(HeapScan *scan, BlockNumber block)
-{
-	scan->next = block;
-#if PG_VERSION_NUM >= 170000
-	read_stream_reset(scan->stream);
+		/* the stream may have been ahead of what was done otherwise */
+		if (buffer == InvalidBuffer || BufferGetBlockNumber(buffer) >= scan->done)
+			return buffer;
+		ReleaseBuffer(buffer);
+	}
+#else
+	BlockNumber block = draw_block(scan);
+
+	return block == InvalidBlockNumber ? InvalidBuffer :
+		ReadBufferExtended(scan->heap, MAIN_FORKNUM, block, RBM_NORMAL, scan->strategy);
 #endif
 }
 
@@ -184,24 +224,39 @@ not_ours:
 }
 
 double
-alex_heap_scan(Relation heap, Relation rel, IndexInfo *info, IndexBuildCallback callback, void *state)
+alex_heap_scan(Relation heap, Relation rel, IndexInfo *info, ParallelTableScanDesc shared, bool progress,
+			   IndexBuildCallback callback, void *state)
 {
 	HeapScan	scan = {.heap = heap, .rel = rel, .callback = callback, .state = state};
 	BlockNumber pages = FIRST_PAGES;
 	double		live = 0;
+	Buffer		buffer;
 
 	if (!is_plain(heap, info))
-		return table_index_build_scan(heap, rel, info, true, true, callback, state, NULL);
+		return table_index_build_scan(heap, rel, info, true, progress, callback, state,
+									  shared ? table_beginscan_parallel(heap, shared) : NULL);
 
 	scan.column = info->ii_IndexAttrNumbers[0];
 	scan.oldest_xmin = GetOldestNonRemovableTransactionId(heap);
-	scan.nblocks = RelationGetNumberOfBlocks(heap);
-	pgstat_count_heap_scan(heap);
-	pgstat_progress_update_param(PROGRESS_SCAN_BLOCKS_TOTAL, scan.nblocks);
-	begin_reading(&scan);
-	for (BlockNumber block = 0; block < scan.nblocks;)
+	if (shared)
 	{
-		Buffer		buffer = read_next(&scan);
+		scan.shared = (ParallelBlockTableScanDesc) shared;
+		scan.nblocks = scan.shared->phs_nblocks;
+		scan.chunk = Min(Max(scan.nblocks / CHUNKS, FIRST_CHUNK), MOST_CHUNK);
+	}
+	else
+	{
+		scan.nblocks = RelationGetNumberOfBlocks(heap);
+		scan.chunk = Max(scan.nblocks, 1);
+		scan.end = scan.nblocks;
+	}
+	pgstat_count_heap_scan(heap);
+	if (progress)
+		pgstat_progress_update_param(PROGRESS_SCAN_BLOCKS_TOTAL, scan.nblocks);
+	begin_reading(&scan);
+	while ((buffer = read_next(&scan)) != InvalidBuffer)
+	{
+		BlockNumber block = BufferGetBlockNumber(buffer);
 		int			n;
 
 		CHECK_FOR_INTERRUPTS();
@@ -210,19 +265,19 @@ alex_heap_scan(Relation heap, Relation rel, IndexInfo *info, IndexBuildCallback 
 		if (n >= 0)
 		{
 			live += n;
-			block++;
+			scan.done = block + 1;
 			pages = FIRST_PAGES;
 		}
 		else
 		{
-			pages = Min(pages, scan.nblocks - block);
-			live += table_index_build_range_scan(heap, rel, info, false, false, false, block, pages, callback,
+			scan.done = block + Min(pages, chunk_end(&scan, block) - block);
+			live += table_index_build_range_scan(heap, rel, info, false, false, false, block, scan.done - block, callback,
 												 state, NULL);
-			block += pages;
+			scan.next = Max(scan.next, scan.done);
 			pages = Min(pages * 2, MOST_PAGES);
-			skip_to(&scan, block);
 		}
-		pgstat_progress_update_param(PROGRESS_SCAN_BLOCKS_DONE, block);
+		if (progress)
+			pgstat_progress_update_param(PROGRESS_SCAN_BLOCKS_DONE, scan.done);
 	}
 	end_reading(&scan);
 	return live;

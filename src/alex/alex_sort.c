@@ -5,6 +5,9 @@
  * runs are merged by a tournament. If all fits in memory, the records are sorted and handed out where they are. Input that
  * arrives in order is not sorted at all, and may fill the memory that sorting would need.
  *
+ * Several processes can share the work: each sorts the records it has, all but one leave them as runs in a set of files that
+ * they share, and that one merges these with its own.
+ *
  * PostgreSQL's tuplesort would do, at several times the cost: it sorts tuples through comparator calls, and refuses
  * index-specific sorts for access methods other than btree before 18.
  */
@@ -14,6 +17,7 @@
 #include "alex_sort.h"
 #include "commands/tablespace.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "storage/buffile.h"
 #include "utils/memutils.h"
 
@@ -22,14 +26,14 @@
 #define FILE_BUFFER_RECORDS 8192	/* read ahead of each run on disk, at most and at least */
 #define MIN_FILE_BUFFER_RECORDS 64
 
-/* A sorted sequence on disk. */
+/* A sorted sequence, on disk or in memory. */
 typedef struct Run
 {
-	uint64	   *records;		/* the part read */
-	uint32		n;
-	uint32		next;
+	uint64	   *records;		/* the part read, or all of it */
+	Size		n;
+	Size		next;
 	/* where the rest is */
-	int			fileno;
+	BufFile    *file;
 	off_t		offset;
 	uint64		left;			/* records not read yet */
 } Run;
@@ -46,23 +50,33 @@ struct AlexSort
 	Size		n;
 	Size		next;			/* of those handed out */
 	Size		capacity;
-	bool		sorted;			/* they came in order */
+	bool		sorted;			/* they came in order, or were sorted */
 
 	/* on disk */
-	BufFile    *file;
-	Run		   *disk;
-	uint32		ndisk;
-	uint32		disk_capacity;
+	FileSet    *set;			/* for a file that others will read, or NULL */
+	int			part;
+	BufFile    *file;			/* our own */
+	off_t		written;
+	List	   *files;			/* of other processes */
+	Run		   *runs;
+	uint32		nruns;
+	uint32		runs_capacity;
 
 	/* merge: a binary heap of runs by their next record */
 	Run		  **heap;
 	uint32		nheap;
 };
 
+static inline Size
+record_bytes(const AlexSort *sort)
+{
+	return sort->words * sizeof(uint64);
+}
+
 static inline bool
 before(const AlexSort *sort, const Run *a, const Run *b)
 {
-	return alex_compare(a->records + (Size) a->next * sort->words, b->records + (Size) b->next * sort->words,
+	return alex_compare(a->records + a->next * sort->words, b->records + b->next * sort->words,
 						sort->words - 1) < 0;
 }
 
@@ -88,8 +102,10 @@ sift_down(AlexSort *sort, uint32 at)
 }
 
 static void
-read_exact(BufFile *file, void *data, Size size)
+read_exact(BufFile *file, off_t offset, void *data, Size size)
 {
+	if (BufFileSeek(file, 0, offset, SEEK_SET) != 0)
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not seek in a temporary file of an index build")));
 #if PG_VERSION_NUM >= 160000
 	BufFileReadExact(file, data, size);
 #else
@@ -102,33 +118,31 @@ read_exact(BufFile *file, void *data, Size size)
 static bool
 fill_run(AlexSort *sort, Run *run)
 {
-	Size		bytes;
-
 	if (run->next < run->n)
 		return true;
 	if (run->left == 0)
 		return false;
-	run->n = (uint32) Min(run->left, sort->file_buffer);
+	run->n = Min(run->left, sort->file_buffer);
 	run->next = 0;
 	run->left -= run->n;
-	bytes = (Size) run->n * sort->words * sizeof(uint64);
-	if (BufFileSeek(sort->file, run->fileno, run->offset, SEEK_SET) != 0)
-		ereport(ERROR, (errcode_for_file_access(), errmsg("could not seek in a temporary file of an index build")));
-	read_exact(sort->file, run->records, bytes);
-	BufFileTell(sort->file, &run->fileno, &run->offset);
+	read_exact(run->file, run->offset, run->records, run->n * record_bytes(sort));
+	run->offset += run->n * record_bytes(sort);
 	return true;
 }
 
 static void
 start_merge(AlexSort *sort)
 {
-	sort->heap = palloc(sort->ndisk * sizeof(Run *));
+	sort->heap = palloc(sort->nruns * sizeof(Run *));
 	sort->nheap = 0;
-	for (uint32 i = 0; i < sort->ndisk; i++)
+	for (uint32 i = 0; i < sort->nruns; i++)
 	{
-		sort->disk[i].records = palloc((Size) sort->file_buffer * sort->words * sizeof(uint64));
-		if (fill_run(sort, &sort->disk[i]))
-			sort->heap[sort->nheap++] = &sort->disk[i];
+		Run		   *run = &sort->runs[i];
+
+		if (run->left > 0)
+			run->records = palloc(sort->file_buffer * record_bytes(sort));
+		if (fill_run(sort, run))
+			sort->heap[sort->nheap++] = run;
 	}
 	for (uint32 i = sort->nheap / 2; i-- > 0;)
 		sift_down(sort, i);
@@ -143,7 +157,7 @@ merge(AlexSort *sort)
 	{
 		Run		   *run = sort->heap[0];
 
-		memcpy(sort->records + sort->n * sort->words, run->records + (Size) run->next * sort->words,
+		memcpy(sort->records + sort->n * sort->words, run->records + run->next * sort->words,
 			   sort->words * sizeof(uint64));
 		sort->n++;
 		run->next++;
@@ -155,7 +169,7 @@ merge(AlexSort *sort)
 }
 
 AlexSort *
-alex_sort_begin(int words, int work_mem)
+alex_sort_begin(int words, int work_mem, FileSet *set, int part)
 {
 	AlexSort   *sort = palloc0(sizeof(AlexSort));
 
@@ -164,6 +178,8 @@ alex_sort_begin(int words, int work_mem)
 	sort->capacity = FIRST_RECORDS;
 	sort->records = palloc(sort->capacity * words * sizeof(uint64));
 	sort->sorted = true;
+	sort->set = set;
+	sort->part = part;
 	return sort;
 }
 
@@ -191,36 +207,67 @@ sort_memory(AlexSort *sort)
 
 		alex_sort_many(sort->records, spare, sort->n, sort->words, look_for_interrupts);
 		pfree(spare);
+		sort->sorted = true;
 	}
+}
+
+/* A run in a file, or if that is NULL, in memory. */
+static Run *
+add_run(AlexSort *sort, BufFile *file, off_t offset, uint64 left)
+{
+	Run		   *run;
+
+	if (sort->nruns == sort->runs_capacity)
+	{
+		sort->runs_capacity = Max(8, sort->runs_capacity * 2);
+		sort->runs = sort->runs ? repalloc(sort->runs, sort->runs_capacity * sizeof(Run)) :
+			palloc(sort->runs_capacity * sizeof(Run));
+	}
+	run = &sort->runs[sort->nruns++];
+	memset(run, 0, sizeof(Run));
+	run->file = file;
+	run->offset = offset;
+	run->left = left;
+	return run;
+}
+
+#define MAX_PART_NAME 16
+
+static char *
+part_name(char *name, int part)
+{
+	snprintf(name, MAX_PART_NAME, "part%d", part);
+	return name;
+}
+
+static void
+write_bytes(AlexSort *sort, void *data, Size size)
+{
+	BufFileWrite(sort->file, data, size);
+	sort->written += size;
 }
 
 /* Makes a run on disk of the records in memory. */
 static void
 spill(AlexSort *sort)
 {
-	Run		   *run;
-
 	sort_memory(sort);
-	if (sort->file == NULL)
+	if (sort->file == NULL && sort->set)
+	{
+		char		name[MAX_PART_NAME];
+
+		sort->file = BufFileCreateFileSet(sort->set, part_name(name, sort->part));
+	}
+	else if (sort->file == NULL)
 	{
 		PrepareTempTablespaces();
 		sort->file = BufFileCreateTemp(false);
 	}
-	if (sort->ndisk == sort->disk_capacity)
-	{
-		sort->disk_capacity = Max(8, sort->disk_capacity * 2);
-		sort->disk = sort->disk ? repalloc(sort->disk, sort->disk_capacity * sizeof(Run)) :
-			palloc(sort->disk_capacity * sizeof(Run));
-	}
-	run = &sort->disk[sort->ndisk++];
-	memset(run, 0, sizeof(Run));
-	BufFileTell(sort->file, &run->fileno, &run->offset);
-	run->left = sort->n;
+	add_run(sort, sort->file, sort->written, sort->n);
 	for (Size i = 0; i < sort->n; i += FILE_BUFFER_RECORDS)
 	{
 		CHECK_FOR_INTERRUPTS();
-		BufFileWrite(sort->file, sort->records + i * sort->words,
-					 Min(sort->n - i, FILE_BUFFER_RECORDS) * sort->words * sizeof(uint64));
+		write_bytes(sort, sort->records + i * sort->words, Min(sort->n - i, FILE_BUFFER_RECORDS) * record_bytes(sort));
 	}
 	sort->n = 0;
 	sort->sorted = true;
@@ -272,23 +319,78 @@ alex_sort_put(AlexSort *sort, const uint64 *record)
 	sort->total++;
 }
 
+void
+alex_sort_ahead(AlexSort *sort)
+{
+	sort_memory(sort);
+}
+
+/*
+ * The file is the runs, one after the other, and then how many records each of them has.
+ */
+void
+alex_sort_give(AlexSort *sort, AlexSortPart *part)
+{
+	if (sort->n > 0)
+		spill(sort);
+	for (uint32 i = 0; i < sort->nruns; i++)
+		write_bytes(sort, &sort->runs[i].left, sizeof(uint64));
+	part->records = sort->total;
+	part->runs = sort->nruns;
+	alex_sort_end(sort);
+}
+
+void
+alex_sort_take(AlexSort *sort, FileSet *set, int number, const AlexSortPart *part)
+{
+	char		name[MAX_PART_NAME];
+	BufFile    *file;
+	uint64	   *lengths;
+	off_t		offset = 0;
+
+	if (part->runs == 0)
+		return;
+	file = BufFileOpenFileSet(set, part_name(name, number), O_RDONLY, false);
+	sort->files = lappend(sort->files, file);
+	lengths = palloc(part->runs * sizeof(uint64));
+	read_exact(file, (off_t) (part->records * record_bytes(sort)), lengths, part->runs * sizeof(uint64));
+	for (uint32 i = 0; i < part->runs; i++)
+	{
+		add_run(sort, file, offset, lengths[i]);
+		offset += (off_t) (lengths[i] * record_bytes(sort));
+	}
+	pfree(lengths);
+	sort->total += part->records;
+}
+
 uint64
 alex_sort_perform(AlexSort *sort)
 {
-	if (sort->ndisk == 0)
+	if (sort->nruns == 0)
 	{
 		sort_memory(sort);
 		return sort->total;
 	}
 
-	/* once something is on disk, the memory is better used for reading ahead */
-	if (sort->n > 0)
+	/* once something of ours is on disk, the memory is better used for reading ahead */
+	if (sort->file && sort->n > 0)
 		spill(sort);
-	pfree(sort->records);
+	if (sort->n > 0)
+	{
+		Run		   *run;
+
+		sort_memory(sort);
+		run = add_run(sort, NULL, 0, 0);
+		run->records = sort->records;
+		run->n = sort->n;
+		sort->n = 0;
+	}
+	else
+		pfree(sort->records);
 	sort->capacity = ALEX_SORT_WINDOW;
-	sort->records = palloc(sort->capacity * sort->words * sizeof(uint64));
-	sort->file_buffer = (uint32) Max(Min(sort->work_bytes / sort->ndisk / (sort->words * sizeof(uint64)),
-										 FILE_BUFFER_RECORDS), MIN_FILE_BUFFER_RECORDS);
+	sort->records = palloc(sort->capacity * record_bytes(sort));
+	sort->file_buffer = (uint32) Max(Min(sort->work_bytes / sort->nruns / record_bytes(sort), FILE_BUFFER_RECORDS),
+									 MIN_FILE_BUFFER_RECORDS);
 	start_merge(sort);
 	return sort->total;
 }
@@ -317,6 +419,10 @@ alex_sort_skip(AlexSort *sort, uint32 n)
 void
 alex_sort_end(AlexSort *sort)
 {
+	ListCell   *cell;
+
 	if (sort->file)
 		BufFileClose(sort->file);
+	foreach(cell, sort->files)
+		BufFileClose((BufFile *) lfirst(cell));
 }

@@ -6,12 +6,37 @@
 
 #include "postgres.h"
 
+#include "storage/fileset.h"
+
 typedef struct AlexSort AlexSort;
 
-/* Sorts records of "words" words, using about "work_mem" kilobytes. All memory comes from the current context. */
-extern AlexSort *alex_sort_begin(int words, int work_mem);
+/*
+ * Sorts records of "words" words, using about "work_mem" kilobytes. All memory comes from the current context. With a set of
+ * files, the records are for alex_sort_give(), as the part of that number.
+ */
+extern AlexSort *alex_sort_begin(int words, int work_mem, FileSet *set, int part);
 
 extern void alex_sort_put(AlexSort *sort, const uint64 *record);
+
+/* ---- several processes: all but one give their parts, that one takes them ---- */
+
+/* What the taker must be told of a part. */
+typedef struct AlexSortPart
+{
+	uint64		records;
+	uint32		runs;
+} AlexSortPart;
+
+/* Ends the input, leaves it sorted in the set of files, and ends the sort. */
+extern void alex_sort_give(AlexSort *sort, AlexSortPart *part);
+
+/* Adds a part to the input. */
+extern void alex_sort_take(AlexSort *sort, FileSet *set, int number, const AlexSortPart *part);
+
+/* Sorts what is in memory; worth while when alex_sort_perform() has to wait for others. */
+extern void alex_sort_ahead(AlexSort *sort);
+
+/* ---- the result ---- */
 
 /* Ends the input. Returns the number of records. */
 extern uint64 alex_sort_perform(AlexSort *sort);

@@ -103,6 +103,18 @@ typedef RelFileNode CompatLocator;
 #define compat_count_update(rel, in_place) pgstat_count_heap_update(rel, in_place)
 #endif
 
+/*
+ * How many parallel workers are wanted for an index build. Before 17 core asks for btree only; it asks neither in a bootstrap nor for a
+ * table it has just truncated, which is empty. It needs miscadmin.h, nodes/execnodes.h and optimizer/optimizer.h.
+ */
+#if PG_VERSION_NUM >= 170000
+#define compat_index_build_workers(heap, rel, info) ((info)->ii_ParallelWorkers)
+#else
+#define compat_index_build_workers(heap, rel, info) \
+	((void) (info), IsNormalProcessingMode() && RelationGetNumberOfBlocks(heap) > 0 ? \
+	 plan_create_index_workers(RelationGetRelid(heap), RelationGetRelid(rel)) : 0)
+#endif
+
 /* Appends one zeroed block to the main fork; returns it pinned and exclusively locked. */
 static inline Buffer
 compat_extend_relation(Relation rel)
