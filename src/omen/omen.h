@@ -187,6 +187,7 @@ typedef struct OmenPruneResult
 	int			ndead;			/* rows newly made LP_DEAD */
 	int			offloaded;		/* versions moved to the store */
 	int			dropped;		/* versions forgotten */
+	int			reclaimed;		/* of what n_dead_tup counts, how much is gone */
 } OmenPruneResult;
 
 /*
@@ -208,6 +209,9 @@ extern void omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *
  * Returns whether it did.
  */
 extern bool omen_restore_row(Relation rel, Buffer buffer, OffsetNumber offnum);
+
+/* Tells the statistics how many dead versions are gone that they had counted (README, "Statistics"). */
+extern void omen_report_reclaimed(Relation rel, int n);
 
 /* ---- changes --------------------------------------------------------------------------------------------------------
  * The callbacks of the routine, by file. */
@@ -273,6 +277,9 @@ extern void omen_store_read(Relation rel, OmenLink link, ItemPointer row, Transa
 
 /* Is every record of a store page (locked) expired, that is, replaced by a transaction that is over and older than the horizon? */
 extern bool omen_store_expired(Relation rel, Page page, struct GlobalVisState *vistest);
+
+/* How many records a store page has. */
+extern int	omen_store_count(Page page);
 
 /*
  * Turns an expired store page (exclusively locked, buffer pinned) into an empty row page; logs the conflict and the page. False, and nothing

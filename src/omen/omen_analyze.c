@@ -1,12 +1,14 @@
 /*
  * omen_analyze.c - ANALYZE: rows of sampled blocks, and how many there are.
  *
- * A row counts once, by the version that stands for it; older versions are not dead rows, as no vacuum needs to remove
- * them. Store pages and new pages are blocks without rows: skipping them would overestimate the table.
+ * A row counts once, by the version that stands for it; older versions are dead, as those of heap's rows are. Store pages and
+ * new pages are blocks without rows: skipping them would overestimate the table.
  */
 #include "omen_scan.h"
 
 #include "pgstat.h"
+
+#include "omen_private.h"
 
 /* The page stays pinned and locked until next_tuple returns false. */
 static void
@@ -91,6 +93,8 @@ omen_scan_analyze_next_tuple(TableScanDesc sscan, TransactionId oldest_xmin, dou
 	Page		page = BufferGetPage(scan->buffer);
 	OmenVersion version;
 
+	if (scan->line == InvalidOffsetNumber && omen_page_kind(rel, scan->block, page) == OMEN_PAGE_STORE)
+		*dead += omen_store_count(page);
 	while (scan->line < scan->lines)
 	{
 		OffsetNumber offnum = ++scan->line;
@@ -105,6 +109,7 @@ omen_scan_analyze_next_tuple(TableScanDesc sscan, TransactionId oldest_xmin, dou
 			continue;
 		}
 
+		*dead += omen_count_behind(page, (char *) PageGetItem(page, lp) + ItemIdGetLength(lp) - OMEN_LINK_SIZE);
 		status = omen_row_status(rel, scan->buffer, offnum, oldest_xmin, &version);
 		if (count_row(status, version.tuple.t_data, live, dead))
 		{

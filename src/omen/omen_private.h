@@ -77,6 +77,9 @@ typedef struct OmenPageMap
 /* The row page is locked. No aborted heads with older versions are left out: they count with all their versions. */
 extern void omen_map_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, OmenPageMap *map);
 
+/* How many versions of the same page are behind a link that is in it. */
+extern int	omen_count_behind(Page page, const char *link);
+
 /* Offset of a gap (not the hole) that has room for `length` bytes; 0: none. */
 extern uint16 omen_find_gap(Page page, const OmenPageMap *map, Size length);
 

@@ -5,6 +5,7 @@
 
 #include "access/transam.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/procarray.h"
 
 #include "omen_private.h"
@@ -19,8 +20,9 @@ copy_xmax(HeapTupleHeader from, HeapTupleHeader to)
 	to->t_infomask2 = (to->t_infomask2 & ~HEAP_KEYS_UPDATED) | (from->t_infomask2 & HEAP_KEYS_UPDATED);
 }
 
-bool
-omen_restore_row(Relation rel, Buffer buffer, OffsetNumber offnum)
+/* False: the row has no aborted update. *reclaimed: as in OmenPruneResult. */
+static bool
+restore_row(Relation rel, Buffer buffer, OffsetNumber offnum, int *reclaimed)
 {
 	Page		page = BufferGetPage(buffer);
 	BlockNumber block = BufferGetBlockNumber(buffer);
@@ -33,6 +35,7 @@ omen_restore_row(Relation rel, Buffer buffer, OffsetNumber offnum)
 	Size		room;
 	bool		keep_room;
 	uint16		place;
+	int			gone = 0;
 	HeapTupleHeader header;
 
 	if (!omen_head(rel, buffer, offnum, &head) || head.link.offset == 0 ||
@@ -45,6 +48,8 @@ omen_restore_row(Relation rel, Buffer buffer, OffsetNumber offnum)
 		link = version.link;
 		if (!omen_older(rel, buffer, &version))
 			return false;		/* inserted by who aborted, too: a dead row */
+		/* the head or version after it goes; a record of the store is garbage from now on, but still there */
+		gone += version.in_page;
 	} while (omen_xmin_state(version.tuple.t_data) == OMEN_XMIN_ABORTED);
 
 	wal_begin(&record, rel);
@@ -90,7 +95,25 @@ omen_restore_row(Relation rel, Buffer buffer, OffsetNumber offnum)
 	omen_wal_line_pointer(&record, buffer, offnum);
 	omen_wal_finish(&record, buffer);
 	END_CRIT_SECTION();
+	*reclaimed += gone;
 	return true;
+}
+
+bool
+omen_restore_row(Relation rel, Buffer buffer, OffsetNumber offnum)
+{
+	int			reclaimed = 0;
+	bool		restored = restore_row(rel, buffer, offnum, &reclaimed);
+
+	omen_report_reclaimed(rel, reclaimed);
+	return restored;
+}
+
+void
+omen_report_reclaimed(Relation rel, int n)
+{
+	if (n > 0)
+		pgstat_update_heap_dead_tuples(rel, n);
 }
 
 /* Of the xids that keep a page from being pruned further, the oldest: when it is removable, it is worth looking again. */
@@ -210,6 +233,7 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 	TransactionId prunable = InvalidTransactionId;
 	Size		used = 0;
 	uint16		upper;
+	int			reclaimed = 0;
 
 	memset(result, 0, sizeof(*result));
 
@@ -221,14 +245,14 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 
 		if (!omen_head(rel, buffer, offnum, &version))
 			continue;
-		if (omen_restore_row(rel, buffer, offnum))
+		if (restore_row(rel, buffer, offnum, &result->reclaimed))
 		{
 			result->restored++;
 			omen_head(rel, buffer, offnum, &version);
 		}
 		/* who updated it may abort between two looks: then the row is what was before */
 		while ((is_dead = row_is_dead(&version, buffer, vistest, oldest_xmin, &conflict, &prunable)) &&
-			   omen_restore_row(rel, buffer, offnum))
+			   restore_row(rel, buffer, offnum, &result->reclaimed))
 		{
 			result->restored++;
 			omen_head(rel, buffer, offnum, &version);
@@ -236,6 +260,7 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 		if (is_dead)
 		{
 			dead[ndead++] = offnum;
+			reclaimed += omen_count_behind(page, (char *) version.tuple.t_data + version.tuple.t_len);
 			if (version.link.offset != 0 && version.link.block != InvalidBlockNumber)
 				omen_store_candidate(rel, version.link.block);
 			continue;
@@ -261,6 +286,7 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 			{
 				/* nobody can need what is behind: forget where it is */
 				note_conflict(&conflict, xmin);
+				reclaimed += omen_count_behind(page, (char *) version.tuple.t_data + version.tuple.t_len);
 				if (version.link.block != InvalidBlockNumber)
 					omen_store_candidate(rel, version.link.block);
 				memset(&move->link, 0, sizeof(move->link));
@@ -343,6 +369,7 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 	((PageHeader) image.data)->pd_upper = upper;
 	((PageHeader) image.data)->pd_prune_xid = prunable;
 	result->ndead = ndead;
+	result->reclaimed += reclaimed;
 
 	wal_conflict(rel, rel, block, conflict);
 	START_CRIT_SECTION();
@@ -409,7 +436,10 @@ omen_prune_opt(Relation rel, Buffer buffer)
 	if (((PageHeader) page)->pd_special == BLCKSZ && PageGetHeapFreeSpace(page) < minimum)
 	{
 		if (eager || worth_pruning(page, minimum))
+		{
 			omen_prune_page(rel, buffer, vistest, InvalidTransactionId, eager, &result);
+			omen_report_reclaimed(rel, result.reclaimed);
+		}
 		else
 		{
 			/* until something changes nobody need look again */

@@ -77,6 +77,22 @@ omen_map_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, OmenP
 	qsort(map->spans, map->nspans, sizeof(map->spans[0]), compare_spans);
 }
 
+int
+omen_count_behind(Page page, const char *at)
+{
+	OmenLink	link;
+	int			n = 0;
+
+	memcpy(&link, at, OMEN_LINK_SIZE);
+	while (link.offset >= SizeOfPageHeaderData && link.block == InvalidBlockNumber && n < (int) (BLCKSZ / OMEN_MIN_ITEM) &&
+		   link.length >= OMEN_MIN_ITEM && link.offset + link.length <= BLCKSZ)
+	{
+		n++;
+		memcpy(&link, (char *) page + link.offset + link.length - OMEN_LINK_SIZE, OMEN_LINK_SIZE);
+	}
+	return n;
+}
+
 uint16
 omen_find_gap(Page page, const OmenPageMap *map, Size length)
 {

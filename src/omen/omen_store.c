@@ -134,6 +134,16 @@ awaits_restore(Page page)
 	return false;
 }
 
+int
+omen_store_count(Page page)
+{
+	int			n = 0;
+
+	for (Size at = OMEN_STORE_START; at < omen_store_special(page)->fill; n++)
+		at += OMEN_RECORD_SIZE(((OmenRecord *) ((char *) page + at))->length);
+	return n;
+}
+
 /* Makes an expired store page ours, if this is one. */
 static bool
 recycle(Relation rel, OmenStoreState *state, BlockNumber block)
@@ -158,6 +168,7 @@ recycle(Relation rel, OmenStoreState *state, BlockNumber block)
 		OmenStoreSpecial *special = omen_store_special(page);
 		WalRecord	record;
 
+		omen_report_reclaimed(rel, omen_store_count(page));
 		wal_conflict(rel, rel, block, special->newest);
 		wal_begin(&record, rel);
 		START_CRIT_SECTION();

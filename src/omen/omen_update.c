@@ -156,6 +156,7 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	HeapTuple	old_key = NULL;
 	bool		old_key_copied = false;
 	bool		logical = RelationIsLogicallyLogged(rel);
+	int			reclaimed = 0;
 	WalRecord	record;
 
 	fill_header(update, item->t_data, false);
@@ -174,6 +175,9 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 		memcpy(old.data + old_length - OMEN_LINK_SIZE, &link, OMEN_LINK_SIZE);
 	}
 	omen_clear_all_visible(rel, buffer, update->change.vmbuffer);
+	for (int i = 0; map && i < map->ncut; i++)
+		reclaimed += omen_count_behind(page, (char *) page + map->cut[i]);
+	omen_report_reclaimed(rel, reclaimed);
 	wal_begin(&record, rel);
 
 	START_CRIT_SECTION();
@@ -246,6 +250,7 @@ update_in_place(Update *update, bool may_reserve)
 	OmenLink	link;
 	Size		old_length;
 	uint16		place;
+	int			forgotten = 0;
 	Buffer		store;
 
 	/* a version that left the page while uncommitted must find room again if this one is undone */
@@ -291,6 +296,7 @@ update_in_place(Update *update, bool may_reserve)
 				return WANTS_STORE;
 		}
 		omen_prune_page(rel, change->buffer, vistest, InvalidTransactionId, !enough, &pruned);
+		omen_report_reclaimed(rel, pruned.reclaimed);
 		omen_head(rel, change->buffer, offnum, &change->head);
 		link.offset = ItemIdGetOffset(PageGetItemId(page, offnum));
 		if (hole_size(page) >= MAXALIGN(length))
@@ -308,6 +314,7 @@ update_in_place(Update *update, bool may_reserve)
 	{
 		if (link.block != InvalidBlockNumber)
 			omen_store_candidate(rel, link.block);
+		forgotten = omen_count_behind(page, (char *) change->head.tuple.t_data + change->head.tuple.t_len);
 		wal_conflict(rel, rel, BufferGetBlockNumber(change->buffer), HeapTupleHeaderGetXmin(change->head.tuple.t_data));
 		link.block = InvalidBlockNumber;
 		link.offset = link.length = 0;
@@ -319,6 +326,7 @@ update_in_place(Update *update, bool may_reserve)
 		return may_reserve ? WANTS_STORE : NO_ROOM;
 	replace_head(update, ItemIdGetOffset(PageGetItemId(page, offnum)), Max(length, old_length), link, store, NULL);
 	UnlockReleaseBuffer(store);
+	omen_report_reclaimed(rel, forgotten);
 	return PLACED;
 }
 

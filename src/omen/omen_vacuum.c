@@ -217,7 +217,7 @@ update_statistics(OmenVacuum *v, TimestampTz started, bool *frozenxid_updated, b
 						   v->left_unfrozen ? InvalidMultiXactId : v->cutoffs.MultiXactCutoff,
 						   frozenxid_updated, minmulti_updated);
 	pgstat_report_vacuum(RelationGetRelid(v->rel), v->rel->rd_rel->relisshared,
-						 Max(v->live_estimate, 0), v->recently_dead + v->missed
+						 Max(v->live_estimate, 0), v->recently_dead + v->missed + v->older
 #if PG_VERSION_NUM >= 180000
 						 ,started
 #endif

@@ -189,6 +189,7 @@ typedef struct OmenVacuum
 	int64		live;
 	int64		recently_dead;
 	int64		missed;			/* dead, but in pages passed over */
+	int64		older;			/* older versions left, in pages and in the store */
 	int64		frozen;
 	int64		restored;
 	int64		dropped;		/* old versions */
@@ -211,6 +212,7 @@ typedef struct OmenPageState
 	int			live;
 	int			recently_dead;
 	int			missed;
+	int			older;			/* older versions in the page */
 	int			ndead;
 	OffsetNumber dead[MaxHeapTuplesPerPage];
 } OmenPageState;

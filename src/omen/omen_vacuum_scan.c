@@ -85,7 +85,7 @@ omen_vacuum_examine(OmenVacuum *v, Buffer buffer, OmenPageState *state)
 	state->nonempty = false;
 	state->all_visible = state->all_frozen = true;
 	state->newest = InvalidTransactionId;
-	state->live = state->recently_dead = state->missed = state->ndead = 0;
+	state->live = state->recently_dead = state->missed = state->older = state->ndead = 0;
 
 	for (OffsetNumber offnum = FirstOffsetNumber; offnum <= max; offnum++)
 	{
@@ -103,6 +103,7 @@ omen_vacuum_examine(OmenVacuum *v, Buffer buffer, OmenPageState *state)
 			continue;
 		}
 		state->nonempty = true;
+		state->older += omen_count_behind(page, (char *) PageGetItem(page, lp) + ItemIdGetLength(lp) - OMEN_LINK_SIZE);
 		switch (omen_row_status(v->rel, buffer, offnum, v->cutoffs.OldestXmin, &version))
 		{
 			case HEAPTUPLE_LIVE:
@@ -216,6 +217,7 @@ count(OmenVacuum *v, BlockNumber block, const OmenPageState *state)
 	v->live += state->live;
 	v->recently_dead += state->recently_dead;
 	v->missed += state->missed;
+	v->older += state->older;
 	if (state->missed > 0)
 		v->missed_pages++;
 	if (state->ndead > 0)
@@ -359,6 +361,7 @@ visit_store_page(OmenVacuum *v, BlockNumber block)
 	else
 	{
 		omen_freeze_store(v, buffer);
+		v->older += omen_store_count(page);
 		v->nonempty = Max(v->nonempty, block + 1);
 	}
 	UnlockReleaseBuffer(buffer);
