@@ -30,8 +30,8 @@
 typedef struct Run
 {
 	uint64	   *records;		/* the part read, or all of it */
-	Size		n;
-	Size		next;
+	uint64	   *next;			/* of those the next to be merged ... */
+	uint64	   *end;			/* ... and the end */
 	/* where the rest is */
 	BufFile    *file;
 	off_t		offset;
@@ -73,34 +73,6 @@ record_bytes(const AlexSort *sort)
 	return sort->words * sizeof(uint64);
 }
 
-static inline bool
-before(const AlexSort *sort, const Run *a, const Run *b)
-{
-	return alex_compare(a->records + a->next * sort->words, b->records + b->next * sort->words,
-						sort->words - 1) < 0;
-}
-
-static void
-sift_down(AlexSort *sort, uint32 at)
-{
-	Run		   *moving = sort->heap[at];
-
-	for (;;)
-	{
-		uint32		child = 2 * at + 1;
-
-		if (child >= sort->nheap)
-			break;
-		if (child + 1 < sort->nheap && before(sort, sort->heap[child + 1], sort->heap[child]))
-			child++;
-		if (!before(sort, sort->heap[child], moving))
-			break;
-		sort->heap[at] = sort->heap[child];
-		at = child;
-	}
-	sort->heap[at] = moving;
-}
-
 static void
 read_exact(BufFile *file, off_t offset, void *data, Size size)
 {
@@ -118,16 +90,53 @@ read_exact(BufFile *file, off_t offset, void *data, Size size)
 static bool
 fill_run(AlexSort *sort, Run *run)
 {
-	if (run->next < run->n)
+	Size		n;
+
+	if (run->next < run->end)
 		return true;
 	if (run->left == 0)
 		return false;
-	run->n = Min(run->left, sort->file_buffer);
-	run->next = 0;
-	run->left -= run->n;
-	read_exact(run->file, run->offset, run->records, run->n * record_bytes(sort));
-	run->offset += run->n * record_bytes(sort);
+	n = Min(run->left, sort->file_buffer);
+	read_exact(run->file, run->offset, run->records, n * record_bytes(sort));
+	run->next = run->records;
+	run->end = run->records + n * sort->words;
+	run->offset += n * record_bytes(sort);
+	run->left -= n;
 	return true;
+}
+
+/*
+ * The merge is compiled for each size of records: with a size known only at run time, most of it would be calls to copy and loops
+ * to compare 16 bytes.
+ */
+static pg_attribute_always_inline bool
+before(const Run *a, const Run *b, int words)
+{
+	for (int i = 0; i < words - 1; i++)
+		if (a->next[i] != b->next[i])
+			return a->next[i] < b->next[i];
+	return a->next[words - 1] < b->next[words - 1];
+}
+
+static pg_attribute_always_inline void
+sift_down(AlexSort *sort, uint32 at, int words)
+{
+	Run		   *moving = sort->heap[at];
+
+	for (;;)
+	{
+		uint32		child = 2 * at + 1;
+
+		if (child >= sort->nheap)
+			break;
+		if (child + 1 < sort->nheap && before(sort->heap[child + 1], sort->heap[child], words))
+			child++;
+		if (!before(sort->heap[child], moving, words))
+			break;
+		sort->heap[at] = sort->heap[child];
+		at = child;
+	}
+	sort->heap[at] = moving;
 }
 
 static void
@@ -145,7 +154,29 @@ start_merge(AlexSort *sort)
 			sort->heap[sort->nheap++] = run;
 	}
 	for (uint32 i = sort->nheap / 2; i-- > 0;)
-		sift_down(sort, i);
+		sift_down(sort, i, sort->words);
+}
+
+static pg_attribute_always_inline void
+merge_words(AlexSort *sort, int words)
+{
+	uint64	   *to = sort->records + sort->n * words;
+	uint64	   *end = sort->records + sort->capacity * words;
+
+	while (to < end && sort->nheap > 0)
+	{
+		Run		   *run = sort->heap[0];
+
+		for (int i = 0; i < words; i++)
+			to[i] = run->next[i];
+		to += words;
+		run->next += words;
+		if (!fill_run(sort, run))
+			sort->heap[0] = sort->heap[--sort->nheap];
+		if (sort->nheap > 1)
+			sift_down(sort, 0, words);
+	}
+	sort->n = (to - sort->records) / words;
 }
 
 /* Fills the records in memory from the runs. */
@@ -153,18 +184,16 @@ static void
 merge(AlexSort *sort)
 {
 	CHECK_FOR_INTERRUPTS();
-	while (sort->n < sort->capacity && sort->nheap > 0)
+	switch (sort->words)
 	{
-		Run		   *run = sort->heap[0];
-
-		memcpy(sort->records + sort->n * sort->words, run->records + run->next * sort->words,
-			   sort->words * sizeof(uint64));
-		sort->n++;
-		run->next++;
-		if (!fill_run(sort, run))
-			sort->heap[0] = sort->heap[--sort->nheap];
-		if (sort->nheap > 0)
-			sift_down(sort, 0);
+		case 2:
+			merge_words(sort, 2);
+			break;
+		case 3:
+			merge_words(sort, 3);
+			break;
+		default:
+			merge_words(sort, sort->words);
 	}
 }
 
@@ -381,8 +410,8 @@ alex_sort_perform(AlexSort *sort)
 
 		sort_memory(sort);
 		run = add_run(sort, NULL, 0, 0);
-		run->records = sort->records;
-		run->n = sort->n;
+		run->records = run->next = sort->records;
+		run->end = sort->records + sort->n * sort->words;
 		sort->n = 0;
 	}
 	else
