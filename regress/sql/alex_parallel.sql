@@ -72,11 +72,11 @@ SELECT p_build('par', 'k') AS vacuumed;
 
 -- several runs in the file of each
 SET maintenance_work_mem = '1MB';
-CREATE TABLE par_many AS SELECT hashint8extended(i, 0) AS k, i AS id FROM generate_series(1, 320000) i;
+CREATE TABLE par_many AS SELECT hashint8extended(i, 0) AS k, i AS id FROM generate_series(1, 160000) i;
 SELECT p_build('par_many', 'k', 'UNIQUE') AS many;
 SELECT p_build('par_many', 'id') AS in_order;
 -- out of order from somewhere on
-UPDATE par_many SET id = -id WHERE id BETWEEN 150000 AND 150010;
+UPDATE par_many SET id = -id WHERE id BETWEEN 100000 AND 100010;
 SELECT p_build('par_many', 'id') AS mixed;
 DROP TABLE par_many;
 RESET maintenance_work_mem;
