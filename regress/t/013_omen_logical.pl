@@ -36,6 +36,7 @@ logical_decoding_work_mem = 64kB
 max_logical_replication_workers = 10
 max_sync_workers_per_subscription = 4
 wal_retrieve_retry_interval = 100ms
+max_prepared_transactions = 20
 CONF
 $publisher->append_conf('postgresql.conf', 'max_replication_slots = 20');
 $_->start for $publisher, $subscriber;
@@ -73,7 +74,7 @@ SQL
 }
 $publisher->safe_psql('postgres', 'CREATE PUBLICATION pub FOR TABLE ' . join(', ', grep { $_ ne 'filtered' } @tables) . ', filtered WHERE (n % 3 <> 0)');
 my $connstr = $publisher->connstr . ' dbname=postgres application_name=sub';
-$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION sub CONNECTION '$connstr' PUBLICATION pub WITH (streaming = on)");
+$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION sub CONNECTION '$connstr' PUBLICATION pub WITH (streaming = on, two_phase = on)");
 $subscriber->wait_for_subscription_sync($publisher, 'sub');
 
 sub compare
@@ -113,6 +114,9 @@ sub change
 		"UPDATE TAB SET n = NULL WHERE id = $i",
 		"DELETE FROM TAB WHERE id = $i",
 		"INSERT INTO TAB SELECT g, g, 3, 'new', NULL FROM generate_series($next, $next + 3) g",
+		"COPY TAB (id, n) FROM PROGRAM 'seq -f \"%.0f,1\" $next " . ($next + 4) . "' (FORMAT csv)",
+		"INSERT INTO TAB SELECT g, g, 3, 'new or not', NULL FROM generate_series($next - 3, $next + 1) g WHERE NOT EXISTS (SELECT FROM TAB WHERE id = g) ON CONFLICT DO NOTHING",
+		"MERGE INTO TAB USING generate_series($i, $to) g ON id = g WHEN MATCHED AND g % 3 = 0 THEN DELETE WHEN MATCHED THEN UPDATE SET n = n + 1 WHEN NOT MATCHED THEN INSERT (id, n) VALUES (g, 7)",
 		"INSERT INTO TAB SELECT $i, 1, 1, 'again', NULL WHERE NOT EXISTS (SELECT FROM TAB WHERE id = $i)",
 		"SELECT n FROM TAB WHERE id = $i FOR UPDATE",
 		"SELECT n FROM TAB WHERE id = $i FOR KEY SHARE");
@@ -124,10 +128,13 @@ sub transaction
 	for (1 .. num(1, 4))
 	{
 		my $r = rand();
-		my $inner = join('; ', map { $next += 5; change() } 1 .. num(1, 3));
+		my $inner = join('; ', map { $next += 12; change() } 1 .. num(1, 3));
 		push @do, $r < 0.6 ? $inner : $r < 0.8 ? "SAVEPOINT a; $inner; ROLLBACK TO a" : "SAVEPOINT a; $inner; RELEASE a";
 	}
-	return 'BEGIN; ' . join('; ', @do) . '; ' . (rand() < 0.85 ? 'COMMIT' : 'ROLLBACK') . ';';
+	my $end = rand() < 0.85 ? 'COMMIT' : 'ROLLBACK';
+	# In two phases, whose names differ from table to table.
+	$end = "PREPARE TRANSACTION 'TAB $next'; $end PREPARED 'TAB $next'" if rand() < 0.2 && !("@do" =~ /SAVEPOINT/ && $end eq 'ROLLBACK');
+	return 'BEGIN; ' . join('; ', @do) . "; $end;";
 }
 
 # PostgreSQL 18 discards a large transaction without streaming it when it finds it aborted already, but marks its
@@ -162,6 +169,7 @@ for my $round (1 .. $rounds)
 	if ($round % 2 == 0)
 	{
 		# Larger than the memory of decoding: streamed, part of it taken back.
+		$next += 12;
 		$publisher->safe_psql('postgres', decodable("BEGIN; UPDATE $_ SET n = n + 1, c = left(repeat('s', 100) || c, 200); SAVEPOINT a; UPDATE $_ SET n = n + 100; ROLLBACK TO a; UPDATE $_ SET n = n + 1 WHERE id % 2 = 0; INSERT INTO $_ SELECT g, g, 1, repeat('i', 100), NULL FROM generate_series($next, $next + 999) g; UPDATE $_ SET n = n + 1 WHERE id >= $next; " .
 			pick('COMMIT', 'ROLLBACK') . ';')) for @tables;
 		$next += 2000;
@@ -195,7 +203,7 @@ SKIP:
 		my %text;
 		my @script = map { transaction() } 1 .. 30;
 		# The changes of one statement are in the order of the scan, which is not the same: one row each.
-		@script = map { s/BETWEEN (\d+) AND \d+/= $1/gr =~ s/id % \d+ = 0/id = 10/gr } @script;
+		@script = map { s/BETWEEN (\d+) AND \d+/= $1/gr =~ s/id % \d+ = 0/id = 10/gr =~ s/generate_series\((\d+), \d+\) g ON/generate_series($1, $1) g ON/gr } @script;
 		for my $kind ('heap', $am)
 		{
 			$publisher->safe_psql('postgres', qq{DROP TABLE IF EXISTS decoded; CREATE TABLE decoded (id int PRIMARY KEY, n int8, k int, c text, w text) USING $kind;
