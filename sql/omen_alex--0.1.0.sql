@@ -81,6 +81,7 @@ CREATE FUNCTION alex_page(index pg_catalog.regclass, block pg_catalog.int8,
 	OUT right_link pg_catalog.int8,
 	OUT base_count pg_catalog.int4,
 	OUT delta_count pg_catalog.int4,
+	OUT removed_count pg_catalog.int4,
 	OUT killed_count pg_catalog.int4,
 	OUT free_bytes pg_catalog.int4,
 	OUT low_fence pg_catalog.text,
@@ -90,7 +91,7 @@ RETURNS pg_catalog.record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'alex_page';
 COMMENT ON FUNCTION alex_page(pg_catalog.regclass, pg_catalog.int8) IS
-	'header, fences and counts of one page of an alex index (killed: known to be dead to everyone); detail says what is wrong with it, if anything';
+	'header, fences and counts of one page of an alex index (removed: taken out by VACUUM, but still taking room; killed: known to be dead to everyone); detail says what is wrong with it, if anything';
 REVOKE ALL ON FUNCTION alex_page(pg_catalog.regclass, pg_catalog.int8) FROM PUBLIC;
 
 /*

@@ -32,7 +32,7 @@ PG_FUNCTION_INFO_V1(alex_page);
 #define SAMPLES_PER_LEAF 32
 
 #define STATS_COLUMNS 12
-#define PAGE_COLUMNS 12
+#define PAGE_COLUMNS 13
 
 /* ---- shared ---- */
 
@@ -267,7 +267,7 @@ describe_node(const char *page, int words, Datum *values, bool *nulls)
 	uint64	   *scratch = palloc(ALEX_SCRATCH_WORDS(words) * sizeof(uint64));
 	const char *problem = alex_node_validate(page, words, BLCKSZ, scratch);
 
-	for (int i = 1; i <= 9; i++)
+	for (int i = 1; i <= 10; i++)
 		nulls[i] = false;
 	values[1] = Int32GetDatum(node->level);
 	values[2] = flag_names(node->flags);
@@ -275,20 +275,21 @@ describe_node(const char *page, int words, Datum *values, bool *nulls)
 	nulls[3] = node->left == ALEX_NO_BLOCK;
 	values[4] = Int64GetDatum(node->right);
 	nulls[4] = node->right == ALEX_NO_BLOCK;
-	values[5] = Int32GetDatum(node->count);
+	values[5] = Int32GetDatum(node->count - alex_removed_count(page));
 	values[6] = Int32GetDatum(alex_delta_count(page));
-	values[7] = Int32GetDatum(node->level == 0 ? alex_killed_count(page) : 0);
-	values[8] = Int32GetDatum(head->pd_upper - head->pd_lower);
-	values[9] = fence_text(alex_low_fence(page), words);
+	values[7] = Int32GetDatum(alex_removed_count(page));
+	values[8] = Int32GetDatum(node->level == 0 ? alex_killed_count(page) : 0);
+	values[9] = Int32GetDatum(head->pd_upper - head->pd_lower);
+	values[10] = fence_text(alex_low_fence(page), words);
 	if (node->right != ALEX_NO_BLOCK)
 	{
-		nulls[10] = false;
-		values[10] = fence_text(alex_high_fence(page), words);
+		nulls[11] = false;
+		values[11] = fence_text(alex_high_fence(page), words);
 	}
 	if (problem != NULL)
 	{
-		nulls[11] = false;
-		values[11] = CStringGetTextDatum(problem);
+		nulls[12] = false;
+		values[12] = CStringGetTextDatum(problem);
 	}
 	pfree(scratch);
 }

@@ -22,32 +22,64 @@ typedef struct VacuumState
 	IndexBulkDeleteResult *stats;
 	IndexBulkDeleteCallback callback;
 	void	   *callback_state;
-	int			words;
 	BlockNumber live;			/* nodes in the tree */
-	bool	   *dead;			/* per record of the current leaf */
+	uint64	   *ties;			/* of the current leaf */
+	bool	   *dead;			/* for each of its places */
 } VacuumState;
 
-/* Asks the callback about a record. */
 static bool
-is_dead(VacuumState *v, const uint64 *record)
+is_dead(VacuumState *v, uint64 tie)
 {
 	ItemPointerData tid;
 
-	alex_tie_to_tid(record[v->words], &tid);
+	alex_tie_to_tid(tie, &tid);
 	return v->callback(&tid, v->callback_state);
+}
+
+/* Sets bits for dead entries; what else there is stays where it is. */
+static void
+remove_in_place(Relation rel, Buffer buffer, const bool *dead)
+{
+	Page		page = BufferGetPage(buffer);
+	AlexRemoval removal;
+	WalRecord	wal;
+
+	wal_begin(&wal, rel);
+	START_CRIT_SECTION();
+	alex_remove(page, dead, &removal);
+	for (int i = 0; i < removal.n; i++)
+		wal_fragment(&wal, buffer, (char *) page + removal.changes[i].offset, removal.changes[i].length);
+	wal_finish(&wal);
+	END_CRIT_SECTION();
+}
+
+/* Rewrites the leaf without its dead entries. */
+static void
+rewrite(VacuumState *v, const AlexIndex *index, Buffer *buffer)
+{
+	Page		page = BufferGetPage(*buffer);
+	int			stride = index->words + 1;
+	uint64	   *records = palloc_extended(alex_record_count(page) * stride * sizeof(uint64), MCXT_ALLOC_HUGE);
+	uint32		n = alex_decode(page, records);
+
+	for (uint32 i = 0; i < n; i++)
+		v->dead[i] = is_dead(v, records[(Size) i * stride + index->words]);
+	pfree(records);
+	alex_remove_records(v->info->index, index, buffer, v->dead);
 }
 
 /*
  * Processes one leaf under a cleanup lock; returns its old right sibling. Empty leaves are deleted.
  */
 static BlockNumber
-vacuum_leaf(VacuumState *v, const AlexIndex *index, Buffer buffer, uint64 *records)
+vacuum_leaf(VacuumState *v, const AlexIndex *index, Buffer buffer)
 {
 	Relation	rel = v->info->index;
 	Page		page = BufferGetPage(buffer);
 	BlockNumber block;
 	BlockNumber next = alex_cheader(page)->right;
-	uint32		n = alex_decode(page, records);
+	uint32		n;
+	uint32		live = 0;
 	uint32		dead = 0;
 	bool		empty;
 
@@ -56,15 +88,21 @@ vacuum_leaf(VacuumState *v, const AlexIndex *index, Buffer buffer, uint64 *recor
 		alex_finish_split(rel, index, buffer);
 
 	/* every TID is reported, also when nothing dies: CREATE INDEX CONCURRENTLY collects them this way */
+	n = alex_read_ties(page, v->ties);
 	for (uint32 i = 0; i < n; i++)
 	{
-		v->dead[i] = is_dead(v, records + (Size) i * (v->words + 1));
+		bool		there = v->ties[i] != 0;
+
+		v->dead[i] = there && is_dead(v, v->ties[i]);
 		dead += v->dead[i];
+		live += there && !v->dead[i];
 	}
-	if (dead > 0)
-		alex_remove_records(rel, index, &buffer, v->dead);
+	if (dead > 0 && alex_can_remove(page, v->dead))
+		remove_in_place(rel, buffer, v->dead);
+	else if (dead > 0)
+		rewrite(v, index, &buffer);
 	v->stats->tuples_removed += dead;
-	v->stats->num_index_tuples += n - dead;
+	v->stats->num_index_tuples += live;
 	v->live++;
 	block = BufferGetBlockNumber(buffer);
 	empty = alex_record_count(BufferGetPage(buffer)) == 0;
@@ -168,7 +206,6 @@ alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDel
 	Relation	rel = info->index;
 	AlexIndex	index;
 	VacuumState v;
-	uint64	   *records;
 	uint64		start[ALEX_MAX_WORDS + 1] = {0};
 	Buffer		buffer;
 	BlockNumber next;
@@ -181,12 +218,10 @@ alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDel
 	v.stats = stats;
 	v.callback = callback;
 	v.callback_state = state;
-	v.words = index.words;
 	stats->estimated_count = false;
 	stats->num_index_tuples = 0;
+	v.ties = palloc((ALEX_MAX_RECORDS + BLCKSZ / 8) * sizeof(uint64));
 	v.dead = palloc((ALEX_MAX_RECORDS + BLCKSZ / 8) * sizeof(bool));
-	records = palloc_extended(((Size) ALEX_MAX_RECORDS + BLCKSZ / 8) * (index.words + 1) * sizeof(uint64),
-							  MCXT_ALLOC_HUGE);
 
 	/* only vacuum deletes leaves, so the leftmost one stays what it is while the lock is exchanged */
 	buffer = alex_descend(rel, &index, start, 0, BUFFER_LOCK_SHARE);
@@ -195,7 +230,7 @@ alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDel
 	alex_check_page(rel, &index, buffer);
 	for (;;)
 	{
-		next = vacuum_leaf(&v, &index, buffer, records);
+		next = vacuum_leaf(&v, &index, buffer);
 		if (next == InvalidBlockNumber)
 			break;
 		compat_vacuum_delay_point();
@@ -207,7 +242,7 @@ alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDel
 			(alex_cheader(BufferGetPage(buffer))->flags & ALEX_DELETED))
 			alex_corrupt(rel, next, "A right link leads to a page that is not a leaf");
 	}
-	pfree(records);
+	pfree(v.ties);
 	pfree(v.dead);
 
 	count_inner(&v, &index);

@@ -87,10 +87,21 @@ alex_delta_count(const void *page)
 	return head->pd_special == head->pd_upper ? 0 : alex_used_slots(page);
 }
 
+/* Number of base records of a leaf that have been removed. */
+uint32_t alex_removed_count(const void *page);
+
+/* Number of places: base records, removed or not, and the slots of the delta that are in use. */
+static inline uint32_t
+alex_place_count(const void *page)
+{
+	return alex_cheader(page)->count + alex_delta_count(page);
+}
+
+/* Number of records. */
 static inline uint32_t
 alex_record_count(const void *page)
 {
-	return alex_cheader(page)->count + alex_delta_count(page);
+	return alex_place_count(page) - (alex_cheader(page)->removed != 0 ? alex_removed_count(page) : 0);
 }
 
 /* Is the position below, within (0) or beyond the fences? */
@@ -124,16 +135,16 @@ const char *alex_node_validate(const void *page, int words, uint32_t page_size, 
 
 /* ---- reading ---- */
 
-/* Index of the first base record at or after the position (0 .. count). */
+/* Index of the first base record, removed or not, at or after the position (0 .. count). */
 uint32_t alex_lower_bound(const void *page, const uint64_t *position);
 
 /* The base slot the model expects the position at, before any search (0 .. count - 1; 0 in an empty base). */
 uint32_t alex_predict(const void *page, const uint64_t *position);
 
-/* Reads base record i (i < count) into out (stride words). */
+/* Reads base record i (i < count), removed or not, into out (stride words). */
 void alex_read(const void *page, uint32_t i, uint64_t *out);
 
-/* Reads base records first .. first + n - 1 into out (n * stride words). */
+/* Reads base records first .. first + n - 1, removed or not, into out (n * stride words). */
 void alex_read_range(const void *page, uint32_t first, uint32_t n, uint64_t *out);
 
 /*
@@ -161,10 +172,16 @@ uint32_t alex_collect(const void *page, const uint64_t *low, const uint64_t *hig
 					  uint64_t *out, bool *more);
 
 /*
- * Reads base and delta merged, in order. "out" holds ALEX_MAX_RECORDS + page_size / 8 records.
+ * Reads base and delta merged, in order. "out" holds alex_record_count() records.
  * Returns the number of records.
  */
 uint32_t alex_decode(const void *page, uint64_t *out);
+
+/*
+ * The ties of what is stored in a leaf, place by place: the base, then the delta as it was filled; 0 where the record is
+ * removed. "ties" holds alex_place_count() words. Returns their number.
+ */
+uint32_t alex_read_ties(const void *page, uint64_t *ties);
 
 /*
  * Where a leaf keeps what a lookup touches, small enough to remember per leaf. Only ever a hint.
@@ -237,6 +254,35 @@ bool alex_delta_put(void *page, AlexSlot *slot);
  * before "high", its new high fence. It never needs more room than the source. Right link: the caller's.
  */
 void alex_node_truncate(void *page, const void *source, const uint64_t *high);
+
+/* ---- removed records ---- */
+
+/* Bytes of a page that have changed. */
+typedef struct AlexChange
+{
+	uint16_t offset;
+	uint16_t length;
+} AlexChange;
+
+/* What a removal changed. */
+typedef struct AlexRemoval
+{
+	int n;
+	AlexChange changes[4];
+} AlexRemoval;
+
+/*
+ * Can the records of a leaf at the places that "dead" names (alex_place_count() of them, none of them removed) be removed without
+ * rewriting it? If not, there is no room for that, or most of the base would be removed records.
+ */
+bool alex_can_remove(const void *page, const bool *dead);
+
+/*
+ * Removes these records: base records become invisible to everything but alex_lower_bound(), alex_read(), alex_read_range() and
+ * alex_predict(), and go when the leaf is rewritten; those of the delta go at once. *removal is what changed; the marks of killed
+ * records are gone, and the hole is zero.
+ */
+void alex_remove(void *page, const bool *dead, AlexRemoval *removal);
 
 /* ---- killed records: hints, which the caller may set with the page locked in share mode ---- */
 

@@ -20,6 +20,7 @@
  *   24   AlexNodeHeader    links, counts, model
  *   88   low fence, high fence          2 * (W + 1) words
  *   ...  base              sorted records, column by column, bit-packed in frames (frame_codec.h)
+ *   ...  removed           leaf, if any base record is removed: a bit for each (node_removed.h)
  *   ...  the hole          free space, zeroed but for hints at its low end (node_killed.cc); nothing live is ever in it
  *   ...  delta             fresh records, unsorted, in slots (node_delta.h); grows towards the base
  *   end-16  special area   AlexSpecial, left alone by everything but page initialisation
@@ -38,7 +39,7 @@ extern "C" {
 #define ALEX_MAX_RECORD_WORDS ALEX_MAX_COLUMNS
 
 #define ALEX_NODE_MAGIC UINT32_C(0x584C4131) /* "1ALX" */
-#define ALEX_FORMAT_VERSION 2
+#define ALEX_FORMAT_VERSION 3
 #define ALEX_NO_BLOCK UINT32_C(0xFFFFFFFF)
 
 /*
@@ -92,7 +93,7 @@ typedef struct AlexNodeHeader
 	uint32_t model_mult;
 	uint8_t model_shift;
 	uint8_t model_fraction;
-	uint8_t unused0[2];
+	uint16_t removed; /* leaf: byte offset of the bits of removed records; 0 if there are none */
 	uint8_t frame_log2[ALEX_MAX_COLUMNS];	   /* records per frame, a power of two */
 	uint16_t column_start[ALEX_MAX_COLUMNS];   /* byte offset of the column's frame directory */
 	uint8_t delta_bytes[ALEX_MAX_COLUMNS];	   /* of each column in a slot of the delta */

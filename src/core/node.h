@@ -9,6 +9,7 @@
 #include "alex_core.h"
 #include "frame_codec.h"
 #include "node_delta.h"
+#include "node_removed.h"
 
 namespace alex
 {
@@ -98,7 +99,7 @@ class Node
 	int columns() const { return stride(); }
 	uint32_t count() const { return header_->count; }
 	uint32_t radix() const { return header_->radix; }
-	uint32_t lower() const { return head_->pd_lower; } // end of the base
+	uint32_t lower() const { return header_->removed != 0 ? header_->removed : head_->pd_lower; } // end of the columns
 
 	Column column(int c) const
 	{
@@ -107,6 +108,7 @@ class Node
 
 	bool has_delta() const { return head_->pd_upper < head_->pd_special; }
 	uint32_t delta_count() const { return alex_delta_count(page_); }
+	Removed removed() const { return Removed(page_); }
 	Delta delta() const { return Delta(page_); }
 
 	/** The value that column c stores for a word of a record. */
@@ -128,6 +130,13 @@ class Node
 
 	void read_range(uint32_t first, uint32_t n, uint64_t *out, bool backward = false) const;
 	uint32_t lower_bound(const uint64_t *position) const;
+
+	/**
+	 * Reads the first (backward: the last) of base records first .. end - 1 that are not removed, at most "max" of them, in
+	 * ascending or descending order. *more is set if there are more. Returns how many.
+	 */
+	uint32_t read_there(uint32_t first, uint32_t end, uint32_t max, uint64_t *out, bool backward, bool descending,
+						bool *more) const;
 
 	/**
 	 * Reads the first base records in [low, high), at most max of them, for lookups that expect very few: one search, and reading

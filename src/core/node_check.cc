@@ -52,12 +52,21 @@ alex_node_problem(const void *page, int words, uint32_t page_size)
 		return "model is impossible";
 	if (h->radix == 0)
 		return "TID radix is zero";
+
+	uint32_t end = head->pd_lower;
+
+	if (h->removed != 0)
+	{
+		if (h->level > 0 || h->removed < start || h->removed + removed_bytes(h->count) != head->pd_lower)
+			return "list of removed records is misplaced";
+		end = h->removed;
+	}
 	for (int c = 0; c < columns; c++)
 	{
 		if (h->frame_log2[c] < kMinFrameLog2 || h->frame_log2[c] > kMaxFrameLog2)
 			return "frame length is impossible";
 		if (h->column_start[c] < start ||
-			h->column_start[c] + frame_count(h->count, h->frame_log2[c]) * sizeof(Frame) > head->pd_lower)
+			h->column_start[c] + frame_count(h->count, h->frame_log2[c]) * sizeof(Frame) > end)
 			return "frame directory lies outside the base";
 	}
 	return nullptr;
@@ -104,11 +113,13 @@ alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *sc
 			data += residual_words(n, frame.width());
 		}
 		expected = column.data_start() + data * 8;
-		if (expected > head->pd_lower)
+		if (expected > node.lower())
 			return "frame data lies outside the base";
 	}
-	if (expected != head->pd_lower)
+	if (expected != node.lower())
 		return "base has a wrong size";
+	if (h.removed != 0 && h.count % 8 != 0 && static_cast<const uint8_t *>(page)[head->pd_lower - 1] >> h.count % 8 != 0)
+		return "a record that is not there is removed";
 
 	if (h.count > 0)
 	{

@@ -85,7 +85,11 @@ for_each_killed(const void *page, const uint64_t *first, const uint64_t *last, c
 	uint32_t count = node.count();
 	uint64_t record[ALEX_MAX_RECORD_WORDS];
 
+	const alex::Removed removed = node.removed();
+
 	bits.for_each(node.lower_bound(first), std::min(node.lower_bound(last) + 1, count), [&](uint32_t i) {
+		if (removed.test(i))
+			return;
 		node.read(i, record);
 		found(record);
 	});
@@ -111,7 +115,7 @@ alex_kill(void *page, const uint64_t *record)
 	uint32_t place = node.lower_bound(record);
 	uint64_t there[ALEX_MAX_RECORD_WORDS];
 
-	if (place < node.count())
+	if (place < node.count() && !node.removed().test(place))
 	{
 		node.read(place, there);
 		if (alex_compare(there, record, words) == 0)
@@ -189,7 +193,7 @@ alex_killed_count(const void *page)
 	uint32_t n = 0;
 
 	if (alex_has_killed(page))
-		KilledBits(page).for_each(0, alex_record_count(page), [&](uint32_t) { n++; });
+		KilledBits(page).for_each(0, alex_place_count(page), [&](uint32_t) { n++; });
 	return n;
 }
 

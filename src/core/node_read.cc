@@ -7,6 +7,22 @@
 namespace alex
 {
 
+namespace
+{
+
+void
+reverse(uint64_t *records, uint32_t n, int stride)
+{
+	for (uint32_t i = 0, j = n; i + 1 < j; i++)
+	{
+		j--;
+		std::swap_ranges(records + static_cast<size_t>(i) * stride, records + static_cast<size_t>(i + 1) * stride,
+						 records + static_cast<size_t>(j) * stride);
+	}
+}
+
+} // namespace
+
 void
 Node::read_range(uint32_t first, uint32_t n, uint64_t *out, bool backward) const
 {
@@ -24,6 +40,66 @@ Node::read_range(uint32_t first, uint32_t n, uint64_t *out, bool backward) const
 		else
 			column(c).read(first, n, out + c, step);
 	}
+}
+
+uint32_t
+Node::read_there(uint32_t first, uint32_t end, uint32_t max, uint64_t *out, bool backward, bool descending,
+				 bool *more) const
+{
+	const Removed gone = removed();
+	const size_t s = stride();
+	uint32_t n = 0;
+
+	*more = false;
+	if (!gone.any())
+	{
+		n = std::min(end - first, max);
+		*more = n < end - first;
+		read_range(backward ? end - n : first, n, out, descending);
+		return n;
+	}
+	while (first < end)
+	{
+		/* those within one word of the bits, and so within one frame */
+		const uint32_t from = backward ? std::max(first, (end - 1) & ~63u) : first;
+		const uint32_t m = (backward ? end : std::min(end, (first | 63) + 1)) - from;
+		const uint64_t all = Removed::mask(m);
+		uint64_t there = ~gone.word(from & ~63u) >> (from & 63) & all;
+		uint64_t records[64 * ALEX_MAX_RECORD_WORDS];
+
+		if (there != 0 && n == max)
+		{
+			*more = true;
+			break;
+		}
+		if (there == all && max - n >= m)
+		{
+			read_range(from, m, out + n * s, backward);
+			n += m;
+		}
+		else if (there != 0)
+		{
+			read_range(from, m, records);
+			while (there != 0 && n < max)
+			{
+				const int i = backward ? 63 - std::countl_zero(there) : std::countr_zero(there);
+
+				std::memcpy(out + n * s, records + i * s, s * sizeof(uint64_t));
+				there &= ~(UINT64_C(1) << i);
+				n++;
+			}
+			*more = there != 0;
+			if (*more)
+				break;
+		}
+		if (backward)
+			end = from;
+		else
+			first = from + m;
+	}
+	if (backward != descending)
+		reverse(out, n, static_cast<int>(s));
+	return n;
 }
 
 uint32_t
@@ -134,17 +210,10 @@ alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool b
 		uint32_t end = high ? node.lower_bound(high) : node.count();
 
 		end = std::max(first, end); /* a damaged node need not be sorted */
-		if (end - first > max)
-		{
-			*more = true;
-			if (backward)
-				first = end - max;
-			else
-				end = first + max;
-		}
-		n = end - first;
-		node.read_range(first, n, out, backward && !node.has_delta());
-		if (backward && !node.has_delta())
+		bool alone = !node.has_delta();
+
+		n = node.read_there(first, end, max, out, backward, backward && alone, more);
+		if (backward && alone)
 			return n;
 	}
 
@@ -164,12 +233,7 @@ alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool b
 		}
 	}
 	if (backward)
-		for (uint32_t i = 0, j = n; i + 1 < j; i++)
-		{
-			j--;
-			for (int c = 0; c < s; c++)
-				std::swap(out[static_cast<size_t>(i) * s + c], out[static_cast<size_t>(j) * s + c]);
-		}
+		alex::reverse(out, n, s);
 	return n;
 }
 
@@ -186,9 +250,11 @@ alex_decode(const void *page, uint64_t *out)
 	uint64_t delta[ALEX_MAX_DELTA * ALEX_MAX_RECORD_WORDS];
 	uint32_t d = node.sorted_delta(nullptr, nullptr, delta);
 
-	node.read_range(0, node.count(), out);
-	alex::merge_records(out, node.count(), delta, d, node.stride(), node.words());
-	return node.count() + d;
+	bool more;
+	uint32_t n = node.read_there(0, node.count(), node.count(), out, false, false, &more);
+
+	alex::merge_records(out, n, delta, d, node.stride(), node.words());
+	return n + d;
 }
 
 extern "C" void
@@ -202,8 +268,8 @@ alex_layout(const void *page, AlexLayout *layout)
 	layout->key_start = static_cast<uint16_t>(node.column(m).data_start());
 	layout->tie_directory = node.header().column_start[w];
 	layout->tie_start = static_cast<uint16_t>(node.column(w).data_start());
-	/* a column ends where the next one's directory begins; the last one at pd_lower */
-	uint16_t lower = static_cast<const AlexPageHead *>(page)->pd_lower;
+	/* a column ends where the next one's directory begins; the last one with the columns */
+	auto lower = static_cast<uint16_t>(node.lower());
 	uint16_t key_end = m < w ? node.header().column_start[m + 1] : lower;
 
 	layout->key_bytes = static_cast<uint16_t>(key_end - layout->key_start);

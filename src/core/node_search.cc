@@ -139,23 +139,26 @@ uint32_t
 few(const Node &node, const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t *out, bool *more)
 {
 	Lookup<W> lookup(node);
-	uint32_t first = lookup.lower_bound(low);
+	const Removed removed = node.removed();
+	const uint32_t count = node.count();
 	int stride = node.stride();
 	uint32_t n = 0;
 
-	for (; first + n < node.count(); n++, out += stride)
+	for (uint32_t i = removed.next(lookup.lower_bound(low), count); i < count; i = removed.next(i + 1, count))
 	{
 		uint64_t beyond[W + 1];
 
 		if (n == max)
 		{
-			*more = lookup.read_below(first + n, high, beyond);
+			*more = lookup.read_below(i, high, beyond);
 			break;
 		}
-		if (!lookup.read_below(first + n, high, out))
+		if (!lookup.read_below(i, high, out))
 			break;
 		if (node.inner())
-			out[W + 1] = node.column(W + 1)[first + n];
+			out[W + 1] = node.column(W + 1)[i];
+		n++;
+		out += stride;
 	}
 	return n;
 }

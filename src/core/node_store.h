@@ -103,6 +103,7 @@ store_columns(void *page, const Values *values, const ColumnPlan *plans, uint32_
 		return false;
 
 	h->count = n;
+	h->removed = 0;
 	h->radix = static_cast<uint16_t>(radix);
 	for (int c = 0; c < columns; c++)
 	{

@@ -34,7 +34,21 @@ sound_page(uint64_t seed, int words, uint32_t page_size)
 	const size_t n = 2 + below(rng, page_size / 6);
 	const unsigned delta_share = static_cast<unsigned>(below(rng, 4) * below(rng, 20));
 
-	return full_node(shape, sorted_records(set, shape, n, tids, rng), delta_share, rng).page;
+	Page page = full_node(shape, sorted_records(set, shape, n, tids, rng), delta_share, rng).page;
+
+	if (shape.level == 0 && below(rng, 2) == 0)
+	{
+		const uint32_t places = alex_place_count(page.data());
+		const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(places);
+		AlexRemoval removal;
+
+		for (uint32_t i = 0; i < places; i++)
+			dead[i] = below(rng, 5) == 0;
+		page.zero_hole();
+		if (alex_can_remove(page.data(), dead.get()))
+			alex_remove(page.data(), dead.get(), &removal);
+	}
+	return page;
 }
 
 /* Writes what makes a page an alex node at first sight, so that arbitrary bytes get further. */
@@ -69,10 +83,18 @@ disguise(Page &page, int words)
 
 	head.pd_upper = static_cast<uint16_t>(head.pd_special - head.pd_upper % (std::min(room / slot, page.most_slots()) + 1) * slot);
 	head.pd_lower = static_cast<uint16_t>(start + head.pd_lower % (head.pd_upper - start + 1U));
+
+	/* some have removed records */
+	uint32_t end = head.pd_lower;
+	const uint32_t bits = (node.count + 7) / 8;
+
+	if (node.level == 0 && node.removed % 2 == 1 && bits <= end - start)
+		end -= bits;
+	node.removed = static_cast<uint16_t>(end < head.pd_lower ? end : 0);
 	for (int c = 0; c < page.stride(); c++)
 	{
 		/* as many frames as fit */
-		const uint32_t base = head.pd_lower - start;
+		const uint32_t base = end - start;
 		const auto directory = [&] { return ((node.count - 1) / (1U << node.frame_log2[c]) + 1) * 16; };
 
 		while (node.count > 0 && directory() > base && node.frame_log2[c] < 16)
@@ -106,16 +128,17 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 	const int stride = shape.stride();
 	const uint32_t n = page.node().count;
 	const uint32_t delta = alex_delta_count(page.data());
+	const uint32_t live = alex_record_count(page.data());
 	uint64_t record[ALEX_MAX_RECORD_WORDS] = {};
 	uint64_t *decoded = scratch_of(stride, page_size);
 
 	require(n <= ALEX_MAX_RECORDS && delta <= page.most_slots(), "counts are bounded");
 	const char *problem = alex_node_validate(page.data(), words, page_size, decoded);
 	require(!pristine || problem == nullptr, "validate accepts what the core made");
-	require(alex_decode(page.data(), decoded) == n + delta, "decode returns every record");
+	require(live <= n + delta && alex_decode(page.data(), decoded) == live, "decode returns every record");
 
 	Records records(stride);
-	for (uint32_t i = 0; i < n + delta; i += 1 + (n + delta) / 64)
+	for (uint32_t i = 0; i < live; i += 1 + live / 64)
 		records.add(decoded + static_cast<size_t>(i) * stride);
 
 	for (int i = 0; i < 6; i++)
@@ -146,7 +169,7 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 			alex_find_child(page.data(), high, nullptr);
 		}
 
-		const auto max = static_cast<uint32_t>(i < 2 ? n + delta : 1 + below(rng, 100));
+		const auto max = static_cast<uint32_t>(i < 2 ? live : 1 + below(rng, 100));
 		Words out(static_cast<size_t>(max + delta) * stride);
 		bool more = false;
 		const uint32_t got = alex_collect(page.data(), low, i % 3 == 0 ? nullptr : high, i % 2 == 0, max, out.get(), &more);
@@ -163,7 +186,7 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 
 	/* what a writer would go on to do with the records it decoded */
 	Page copy = page;
-	const uint32_t some = std::min(n + delta, 1000U);
+	const uint32_t some = std::min(live, 1000U);
 
 	if (level == 0 && some > 0)
 	{
@@ -182,9 +205,9 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 	alex_prefetch(page.data(), &layout, unit(rng));
 	for (int i = 0; i < 2; i++)
 	{
-		if (i == 0 && n + delta > 0)
+		if (i == 0 && live > 0)
 		{
-			std::copy_n(decoded + static_cast<size_t>(n + delta - 1) * stride, stride, record);
+			std::copy_n(decoded + static_cast<size_t>(live - 1) * stride, stride, record);
 			step_position(record, words, true);
 		}
 		if (alex_node_append(copy.data(), page.data(), record, i == 0 ? 0 : 64))
@@ -193,12 +216,43 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 		interesting_position(records, words, rng, record);
 	}
 
+	/* vacuum */
+	if (level == 0)
+	{
+		Words ties(n + delta);
+		const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(n + delta);
+		const uint64_t share = 1 + below(rng, 20);
+		uint32_t removed = 0;
+
+		require(alex_read_ties(page.data(), ties.get()) == n + delta, "every place has a tie");
+		for (uint32_t i = 0; i < n + delta; i++)
+		{
+			dead[i] = ties.get()[i] != 0 && below(rng, share) == 0;
+			removed += dead[i];
+		}
+		if (alex_can_remove(copy.data(), dead.get()))
+		{
+			AlexRemoval removal;
+
+			alex_remove(copy.data(), dead.get(), &removal);
+			require(alex_node_problem(copy.data(), words, page_size) == nullptr, "a removal leaves a node");
+			require(problem != nullptr || alex_record_count(copy.data()) == live - removed, "a removal removes what it should");
+			require(problem != nullptr ||
+						alex_node_validate(copy.data(), words, page_size, scratch_of(stride, page_size, 1)) == nullptr,
+					"a removal leaves a sound node");
+			for (int i = 0; i < removal.n; i++)
+				require(removal.changes[i].offset + removal.changes[i].length <= static_cast<int>(page_size), "changes lie in the page");
+			if (below(rng, 2) == 0)
+				copy = page;
+		}
+	}
+
 	add_fresh(copy, record);
 	if (below(rng, 4) == 0)
 	{
 		const uint32_t capacity = alex_node_capacity(words, page_size);
 
-		alex_node_store(copy.data(), decoded, n + delta, 0);
+		alex_node_store(copy.data(), decoded, live, 0);
 		require(alex_fit(decoded, some, words, level, capacity, below(rng, 2) == 0, 0) <= some, "fit is at most n");
 		require(some == 0 || alex_choose_split(decoded, some, words, level, capacity, below(rng, 2) == 0 ? capacity : 0) < some,
 				"a split leaves something on the right");

@@ -1,0 +1,283 @@
+/*
+ * removed_test.cc - removing records of a leaf in place, against an array without them.
+ */
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "test_util.h"
+
+using namespace alex_test;
+
+namespace
+{
+
+class Removed : public ::testing::TestWithParam<Shape>
+{
+};
+
+/* For every place of a leaf: which of the sorted records is there. */
+std::vector<size_t>
+places_of(const Page &page, const Records &records)
+{
+	const int words = page.node().words;
+	std::vector<uint64_t> ties(alex_place_count(page.data()));
+	std::vector<size_t> places(ties.size(), SIZE_MAX);
+	std::vector<bool> in_base(records.size());
+	uint64_t record[ALEX_MAX_RECORD_WORDS];
+
+	EXPECT_EQ(alex_read_ties(page.data(), ties.data()), ties.size());
+	for (size_t i = 0; i < page.node().count; i++)
+	{
+		alex_read(page.data(), static_cast<uint32_t>(i), record);
+		const size_t at = records.lower_bound(record, words);
+
+		if (ties[i] == 0)
+			continue;
+		EXPECT_EQ(alex_compare(records[at], record, words), 0);
+		EXPECT_EQ(ties[i], record[words]);
+		places[i] = at;
+		in_base[at] = true;
+	}
+	/* the delta has the others; equal ties of different keys may stand for each other */
+	for (size_t i = page.node().count; i < ties.size(); i++)
+		for (size_t at = 0; at < records.size(); at++)
+			if (!in_base[at] && records[at][words] == ties[i])
+			{
+				places[i] = at;
+				in_base[at] = true;
+				break;
+			}
+	EXPECT_EQ(std::count(places.begin(), places.end(), SIZE_MAX) - (std::ptrdiff_t) std::count(ties.begin(), ties.end(), UINT64_C(0)), 0);
+	return places;
+}
+
+void
+expect_same(const Page &page, const Records &records, Rng &rng)
+{
+	const int words = page.node().words;
+	const int stride = page.stride();
+	const auto n = static_cast<uint32_t>(records.size());
+	Words decoded(static_cast<size_t>(n) * stride);
+
+	ASSERT_STREQ(alex_node_validate(page.data(), words, page.size(), scratch_of(stride, page.size())), nullptr);
+	ASSERT_EQ(alex_record_count(page.data()), n);
+	ASSERT_EQ(alex_decode(page.data(), decoded.get()), n);
+	ASSERT_TRUE(records.equals(decoded.get(), n));
+	for (int i = 0; i < 40; i++)
+	{
+		uint64_t low[position_max];
+		uint64_t high[position_max];
+		const bool backward = i % 2 == 0;
+
+		interesting_position(records, words, rng, low);
+		interesting_position(records, words, rng, high);
+		if (alex_compare(low, high, words) > 0)
+			std::swap_ranges(low, low + words + 1, high);
+
+		const bool bounded = i % 5 != 0;
+		const size_t first = records.lower_bound(low, words);
+		const size_t end = bounded ? records.lower_bound(high, words) : n;
+		const size_t max = i < 4 ? n + 1 : 1 + below(rng, i % 3 == 0 ? n + 1 : 6);
+		const size_t expected = std::min(end - first, max);
+		Words out((std::min<size_t>(max, n) + alex_delta_count(page.data())) * stride);
+		bool more = expected == end - first;
+
+		ASSERT_EQ(alex_collect(page.data(), low, bounded ? high : nullptr, backward, static_cast<uint32_t>(max), out.get(), &more), expected);
+		ASSERT_EQ(more, expected < end - first);
+		for (size_t j = 0; j < expected; j++)
+		{
+			const uint64_t *record = records[backward ? end - 1 - j : first + j];
+
+			ASSERT_TRUE(std::equal(record, record + stride, out.get() + j * stride)) << "record " << j << " of " << expected;
+		}
+	}
+}
+
+/*
+ * Several rounds of removals, the changes of each replayed on a copy with marks of its own; and after each what a
+ * writer goes on to do.
+ */
+TEST_P(Removed, LeavesTheOthers)
+{
+	const Shape shape = GetParam();
+	unsigned in_place = 0;
+	unsigned refused = 0;
+
+	for (const DataSet &set : sets_of(shape))
+		for (const unsigned delta_share : {0U, 5U, 1U})
+			for (const unsigned dead_share : {2U, 7U, 40U})
+			{
+				SCOPED_TRACE(std::string(set.name) + ", delta 1/" + std::to_string(delta_share) + ", dead 1/" + std::to_string(dead_share));
+				Rng rng(21);
+				const size_t most = 100 + shape.page_size / 16;
+				const Records all = sorted_records(set, shape, most + 50, tids_of(set, shape)[0], rng);
+				Node node = full_node(shape, all.slice(0, std::min(most, all.size())), delta_share, rng);
+				Page &page = node.page;
+				Records &records = node.records;
+
+				page.zero_hole();
+				for (int round = 0; round < 4 && records.size() > 0; round++)
+				{
+					const std::vector<size_t> places = places_of(page, records);
+					const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(places.size());
+					std::set<size_t> gone;
+
+					for (size_t i = 0; i < places.size(); i++)
+					{
+						dead[i] = places[i] != SIZE_MAX && below(rng, dead_share) == 0;
+						if (dead[i])
+							gone.insert(places[i]);
+					}
+					if (!alex_can_remove(page.data(), dead.get()))
+					{
+						refused++;
+						break;
+					}
+					in_place++;
+
+					/* hints are there before, here and where it is replayed, and lost */
+					for (size_t i = 0; i < records.size(); i += 1 + below(rng, 20))
+						alex_kill(page.data(), records[i]);
+					Page replayed = page;
+					for (size_t i = 0; i < records.size(); i += 1 + below(rng, 20))
+						alex_kill(replayed.data(), records[i]);
+
+					AlexRemoval removal;
+					alex_remove(page.data(), dead.get(), &removal);
+					ASSERT_LE(removal.n, 4);
+					for (int i = 0; i < removal.n; i++)
+						std::memcpy(replayed.bytes() + removal.changes[i].offset, page.bytes() + removal.changes[i].offset, removal.changes[i].length);
+					replayed.zero_hole();
+					ASSERT_EQ(replayed, page) << "a removal changes bytes it does not tell, or leaves marks behind";
+
+					Records kept(shape.stride());
+					for (size_t i = 0; i < records.size(); i++)
+						if (!gone.contains(i))
+							kept.add(records[i]);
+					const Records before = records;
+					records = kept;
+					ASSERT_NO_FATAL_FAILURE(expect_same(page, records, rng));
+
+					/* what is removed cannot be marked, and may come again, to be marked then */
+					std::vector<size_t> again;
+					for (const size_t i : gone)
+					{
+						ASSERT_FALSE(alex_kill(page.data(), before[i]));
+						if (below(rng, 4) == 0 && add_fresh(page, before[i]))
+						{
+							records.insert(records.lower_bound(before[i], shape.words), before[i]);
+							again.push_back(i);
+						}
+					}
+					uint32_t marked = 0;
+					for (const size_t i : again)
+						marked += alex_kill(page.data(), before[i]);
+					ASSERT_EQ(alex_killed_count(page.data()), marked);
+					if (marked > 0)
+					{
+						Records copy = records;
+
+						ASSERT_EQ(alex_mark_killed(page.data(), copy.data(), static_cast<uint32_t>(copy.size())), marked);
+					}
+					ASSERT_NO_FATAL_FAILURE(expect_same(page, records, rng));
+
+					if (records.size() < 2)
+						break;
+
+					/* a split without encoding */
+					const size_t keep = 1 + below(rng, records.size() - 1);
+					Page left(shape.page_size);
+					alex_node_truncate(left.data(), page.data(), records[keep]);
+					left.node().right = 77;
+					ASSERT_NO_FATAL_FAILURE(expect_same(left, records.slice(0, keep), rng));
+
+					/* and the merges */
+					Page merged = empty_node(shape, records, 0, records.size());
+					std::memcpy(alex_low_fence(merged.data()), alex_low_fence(page.data()), sizeof(uint64_t) * (shape.words + 1));
+					const uint64_t *last = records[records.size() - 1];
+					uint64_t next[ALEX_MAX_RECORD_WORDS];
+					std::copy_n(last, shape.stride(), next);
+					next[shape.words] += 1 << 16;
+					if (alex_node_append(merged.data(), page.data(), next, 0))
+					{
+						Records appended = records;
+
+						appended.add(next);
+						merged.node().right = ALEX_NO_BLOCK;
+						ASSERT_NO_FATAL_FAILURE(expect_same(merged, appended, rng));
+					}
+					if (alex_node_store(merged.data(), records.data(), static_cast<uint32_t>(records.size()), 0))
+					{
+						ASSERT_EQ(merged.node().removed, 0);
+						ASSERT_NO_FATAL_FAILURE(expect_same(merged, records, rng));
+					}
+				}
+			}
+	EXPECT_GT(in_place, 0U);
+	EXPECT_GT(refused, 0U);
+}
+
+/* Tens of thousands of keys on a line, of which vacuum takes a tenth: the leaf stays one page. */
+TEST(RemovedLine, StaysOnePage)
+{
+	const Shape shape{1, 0, 8192};
+	Records records(2);
+
+	for (uint64_t i = 0; i < ALEX_MAX_RECORDS; i++)
+	{
+		const uint64_t record[] = {i, tie_of(i / 226, i % 226 + 1)};
+
+		records.add(record);
+	}
+	Page page = empty_node(shape, records, 0, records.size());
+	ASSERT_TRUE(alex_node_store(page.data(), records.data(), ALEX_MAX_RECORDS, 0));
+
+	std::vector<uint64_t> ties(ALEX_MAX_RECORDS);
+	const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(ALEX_MAX_RECORDS);
+	Records kept(2);
+	AlexRemoval removal;
+
+	for (size_t i = 0; i < ALEX_MAX_RECORDS; i++)
+	{
+		dead[i] = mix(i) % 10 == 0;
+		if (!dead[i])
+			kept.add(records[i]);
+	}
+	ASSERT_TRUE(alex_can_remove(page.data(), dead.get()));
+	alex_remove(page.data(), dead.get(), &removal);
+
+	Rng rng(22);
+	ASSERT_NO_FATAL_FAILURE(expect_same(page, kept, rng));
+
+	/* a run that is gone is passed over */
+	for (size_t i = 0; i < ALEX_MAX_RECORDS; i++)
+		dead[i] = i >= 10000 && i < 25000 && mix(i) % 10 != 0;
+	ASSERT_TRUE(alex_can_remove(page.data(), dead.get()));
+	alex_remove(page.data(), dead.get(), &removal);
+
+	uint64_t found[2 * 4];
+	bool more;
+	ASSERT_EQ(alex_collect(page.data(), records[12000], records[30000], false, 2, found, &more), 2U);
+	EXPECT_GE(found[0], 25000U);
+	EXPECT_TRUE(more);
+	ASSERT_EQ(alex_collect(page.data(), records[5], records[24000], true, 2, found, &more), 2U);
+	EXPECT_LT(found[0], 10000U);
+	ASSERT_EQ(alex_collect(page.data(), records[12000], records[24000], false, 2, found, &more), 0U);
+	EXPECT_FALSE(more);
+
+	/* half is the bound */
+	std::fill_n(dead.get(), ALEX_MAX_RECORDS, true);
+	EXPECT_FALSE(alex_can_remove(page.data(), dead.get()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Removed, ::testing::ValuesIn([] {
+							 std::vector<Shape> leaves;
+							 for (const Shape &shape : all_shapes())
+								 if (shape.level == 0)
+									 leaves.push_back(shape);
+							 return leaves;
+						 }()),
+						 [](const auto &shape) { return shape_name(shape.param); });
+
+} // namespace
