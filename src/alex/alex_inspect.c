@@ -351,8 +351,8 @@ alex_page(PG_FUNCTION_ARGS)
 	values[0] = CStringGetTextDatum(kind);
 	if (detail != NULL)
 	{
-		nulls[11] = false;
-		values[11] = CStringGetTextDatum(detail);
+		nulls[PAGE_COLUMNS - 1] = false;
+		values[PAGE_COLUMNS - 1] = CStringGetTextDatum(detail);
 	}
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
