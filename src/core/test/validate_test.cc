@@ -241,6 +241,52 @@ TEST_P(Validate, Delta)
 	}
 }
 
+TEST_P(Validate, Removed)
+{
+	/* half of the records, so that there is room, and not a multiple of 8 of them */
+	const auto remove = [](Page &p) {
+		std::vector<uint64_t> records(static_cast<size_t>(alex_record_count(p.data())) * p.stride());
+		const uint32_t n = alex_decode(p.data(), records.data()) / 2 | 1;
+		const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(n);
+		AlexRemoval removal;
+
+		dead[0] = true;
+		if (!alex_node_store(p.data(), records.data(), n, 0) || !alex_can_remove(p.data(), dead.get()))
+			throw std::logic_error("no room");
+		alex_remove(p.data(), dead.get(), &removal);
+	};
+
+	if (GetParam().level > 0)
+	{
+		expect_invalid("an inner node's", [](Page &p) { p.node().removed = p.head().pd_lower; });
+		return;
+	}
+	expect_invalid("bits behind their place", [=](Page &p) {
+		remove(p);
+		p.node().removed++;
+	});
+	expect_invalid("bits before their place", [=](Page &p) {
+		remove(p);
+		p.node().removed--;
+	});
+	expect_invalid("bits in the header", [=](Page &p) {
+		remove(p);
+		p.node().removed = 1;
+	});
+	expect_invalid("bits for other records", [=](Page &p) {
+		remove(p);
+		p.head().pd_lower = static_cast<uint16_t>(p.head().pd_lower + 1);
+	});
+	expect_invalid("no bits where there should be", [=](Page &p) {
+		remove(p);
+		p.node().removed = 0;
+	});
+	expect_invalid("the bit of no record", [=](Page &p) {
+		remove(p);
+		p.bytes()[p.head().pd_lower - 1] |= 0x80;
+	});
+}
+
 TEST_P(Validate, Frames)
 {
 	for (int c = 0; c < GetParam().stride(); c++)
