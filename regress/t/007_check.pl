@@ -1,6 +1,6 @@
 # alex_check(): sound indexes pass, every kind of damage is found and named.
 #
-# One index with everything in it (three levels, deltas in leaves and inner nodes, deleted pages) is built once. Its
+# One index with everything in it (three levels, deltas in leaves and inner nodes, entries removed in place, deleted pages) is built once. Its
 # file then replaces those of many other indexes of the same shape, each copy with one thing wrong. All of them wait for
 # the same restart of the server, and alex_check() must report each one's damage, with the block and the reason.
 
@@ -31,6 +31,7 @@ my %field = (
 	radix => [ 44, 'S' ],
 	words => [ 46, 'C' ],
 	model_word => [ 47, 'C' ],
+	removed => [ 62, 'S' ],
 	key_frame_log2 => [ 64, 'C' ],
 	key_start => [ 70, 'S' ],
 	tie_start => [ 72, 'S' ],
@@ -123,6 +124,7 @@ $node->safe_psql('postgres', q{
 	INSERT INTO t SELECT md5(i::text)::uuid FROM generate_series(1, 350000) i;
 	CREATE INDEX template ON t USING alex (k) WITH (fillfactor = 50);
 	DELETE FROM t WHERE k BETWEEN 'c0000000-0000-0000-0000-000000000000' AND 'ca000000-0000-0000-0000-000000000000';
+	DELETE FROM t WHERE k BETWEEN 'd0000000-0000-0000-0000-000000000000' AND 'd8000000-0000-0000-0000-000000000000' AND k::text ~ '[0-3]$';
 	VACUUM t;
 	INSERT INTO t SELECT overlay(md5(i::text) placing '4000' from 1)::uuid FROM generate_series(1, 2500) i;
 	INSERT INTO t SELECT overlay(md5(i::text) placing '6000' from 1)::uuid FROM generate_series(1, 5) i;
@@ -159,7 +161,8 @@ my $leaf = one_block(q{kind = 'leaf' AND delta_count >= 2 AND low_fence < '6000'
 my $first = one_block(q{kind = 'leaf' AND left_link IS NULL});
 my $last = one_block(q{kind = 'leaf' AND right_link IS NULL});
 my $deleted = one_block(q{kind = 'deleted'});
-ok($_, 'found a block to damage') for $inner, $inner2, $leaf, $first, $last, $deleted;
+my $thinned = one_block(q{kind = 'leaf' AND removed_count > 0 AND (base_count + removed_count) % 8 <> 0});
+ok($_, 'found a block to damage') for $inner, $inner2, $leaf, $first, $last, $deleted, $thinned;
 my $root = 1;
 
 $node->safe_psql('postgres', 'CHECKPOINT');
@@ -205,6 +208,9 @@ my @damage = (
 	[ 'radix', 0, sub { put($leaf, 'radix', 0) }, $leaf, qr/TID radix/ ],
 	[ 'model', 0, sub { put($leaf, 'model_word', 9) }, $leaf, qr/model is impossible/ ],
 	[ 'column', 0, sub { put($leaf, 'tie_start', BLOCK - 8) }, $leaf, qr/frame directory lies outside/ ],
+	[ 'removed', 0, sub { put($thinned, 'removed', get($thinned, 'removed') - 8) }, $thinned, qr/list of removed records is misplaced/ ],
+	[ 'removed_lost', 0, sub { put($thinned, 'removed', 0) }, $thinned, qr/base has a wrong size/ ],
+	[ 'removed_none', 0, sub { substr($file, $thinned * BLOCK + get($thinned, 'pd_lower') - 1, 1) |= "\x80" }, $thinned, qr/record that is not there is removed/ ],
 	[ 'flags', 0, sub { put($leaf, 'flags', 0x40) }, $leaf, qr/unknown flags 0x40/ ],
 	[ 'fences', 0, sub { put($leaf, 'high_key', 0) }, $leaf, qr/fences are out of order/ ],
 	[ 'outside', 0, sub { put_newest($leaf, 0, ~0) }, $leaf, qr/outside the fences/ ],
@@ -252,6 +258,7 @@ my @damage = (
 
 	# rows
 	[ 'row', 1, sub { remove_newest($leaf) }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
+	[ 'row_removed', 1, sub { substr($file, $thinned * BLOCK + get($thinned, 'removed'), 1) = "\xff" }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
 	[ 'row_tid', 1, sub { put_newest($leaf, WORDS, get_newest($leaf, WORDS) ^ (1 << 20)) }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
 	[ 'row_killed', 1, sub { substr($file, $leaf * BLOCK + get($leaf, 'pd_lower'), 2) = "\1\1" }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],
 	[ 'row_key', 1, sub { put_newest($leaf, 1, get_newest($leaf, 1) ^ 1) }, undef, qr/lacks the record of row \(\d+,\d+\) in table "t"/ ],

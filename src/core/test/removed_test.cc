@@ -218,6 +218,75 @@ TEST_P(Removed, LeavesTheOthers)
 	EXPECT_GT(refused, 0U);
 }
 
+/*
+ * Keys that grow: what is fresh is merged behind the base, whose bits come along. Marks that lie behind the bits of the source do
+ * not become bits of what is appended, and new bits begin at any place within a byte.
+ */
+TEST_P(Removed, GrowsBehindThem)
+{
+	const Shape shape = GetParam();
+	unsigned appended = 0;
+	unsigned longer = 0;
+
+	for (const DataSet &set : sets_of(shape))
+		for (const uint32_t more : {1U, 2U, 7U, 8U, 9U, 20U})
+			for (const size_t first : {41U, 48U})
+			{
+				SCOPED_TRACE(std::string(set.name) + ", " + std::to_string(more) + " behind " + std::to_string(first));
+				Rng rng(23);
+				const Records all = sorted_records(set, shape, first + 4 * more, tids_of(set, shape)[0], rng);
+				Page page = empty_node(shape, all, 0, all.size());
+				Records records = all.slice(0, std::min(first, all.size()));
+				size_t next = records.size();
+
+				if (!alex_node_store(page.data(), records.data(), static_cast<uint32_t>(records.size()), 0))
+					continue;
+				while (next + more <= all.size())
+				{
+					/* some go ... */
+					const std::vector<size_t> places = places_of(page, records);
+					const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(places.size());
+					std::vector<bool> gone(records.size());
+					AlexRemoval removal;
+
+					for (size_t i = 0; i < places.size(); i++)
+						if (places[i] != SIZE_MAX && below(rng, 9) == 0)
+							dead[i] = gone[places[i]] = true;
+					if (!alex_can_remove(page.data(), dead.get()))
+						break;
+					alex_remove(page.data(), dead.get(), &removal);
+					Records kept(shape.stride());
+					for (size_t i = 0; i < records.size(); i++)
+						if (!gone[i])
+							kept.add(records[i]);
+
+					/* ... all others are marked, and some are added */
+					for (size_t i = 0; i < kept.size(); i++)
+						alex_kill(page.data(), kept[i]);
+					uint32_t fresh = 0;
+					while (fresh + 1 < more && add_fresh(page, all[next]))
+					{
+						kept.add(all[next++]);
+						fresh++;
+					}
+
+					const uint32_t bits = (page.node().count + 7) / 8;
+					Page merged = empty_node(shape, all, 0, all.size());
+					if (!alex_node_append(merged.data(), page.data(), all[next], 0))
+						break;
+					kept.add(all[next++]);
+					ASSERT_EQ(merged.node().removed != 0, page.node().removed != 0);
+					ASSERT_NO_FATAL_FAILURE(expect_same(merged, kept, rng));
+					appended++;
+					longer += merged.node().removed != 0 && (merged.node().count + 7) / 8 > bits;
+					page = merged;
+					records = kept;
+				}
+			}
+	EXPECT_GT(appended, 0U);
+	EXPECT_GT(longer, 0U);
+}
+
 /* Tens of thousands of keys on a line, of which vacuum takes a tenth: the leaf stays one page. */
 TEST(RemovedLine, StaysOnePage)
 {

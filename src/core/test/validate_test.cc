@@ -329,6 +329,52 @@ TEST_P(Validate, Frames)
 	});
 }
 
+/* Where the bits are is checked whenever a page is locked: they end at pd_lower, and columns end before them. */
+TEST_P(Validate, RemovedAtFirstSight)
+{
+	const auto start = static_cast<uint16_t>(ALEX_FENCES_OFFSET + 16 * (GetParam().words + 1));
+
+	if (GetParam().level > 0)
+	{
+		expect_problem("removed records of an inner node", [](Page &p) {
+			const uint32_t bytes = (p.node().count + 7) / 8;
+
+			p.head().pd_upper = p.head().pd_special;
+			p.node().removed = p.head().pd_lower;
+			p.head().pd_lower = static_cast<uint16_t>(p.head().pd_lower + bytes);
+		});
+		return;
+	}
+
+	/* without a delta there is room */
+	sound->head().pd_upper = sound->head().pd_special;
+	sound->zero_hole();
+	const uint32_t places = alex_place_count(sound->data());
+	const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(places);
+	AlexRemoval removal;
+
+	for (uint32_t i = 0; i < places; i++)
+		dead[i] = i % 7 == 3;
+	ASSERT_TRUE(alex_can_remove(sound->data(), dead.get()));
+	alex_remove(sound->data(), dead.get(), &removal);
+	ASSERT_STREQ(validate(*sound), nullptr);
+	ASSERT_GT(alex_removed_count(sound->data()), 0U);
+
+	expect_problem("bits before the base", [](Page &p) { p.node().removed = ALEX_FENCES_OFFSET; });
+	expect_problem("bits at the start of the page", [](Page &p) { p.node().removed = 8; });
+	expect_problem("bits beyond the page", [](Page &p) { p.node().removed = UINT16_MAX; });
+	expect_problem("bits that end early", [](Page &p) { p.node().removed--; });
+	expect_problem("bits that end late", [](Page &p) { p.node().removed++; });
+	expect_problem("a column of bits", [=](Page &p) {
+		for (int c = 0; c < p.stride(); c++)
+		{
+			p.node().frame_log2[c] = 16;
+			p.node().column_start[c] = start;
+		}
+		p.node().column_start[0] = static_cast<uint16_t>(p.node().removed - 8);
+	});
+}
+
 TEST_P(Validate, SoundPagesOfAllSets)
 {
 	const Shape shape = GetParam();
