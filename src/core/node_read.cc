@@ -58,45 +58,21 @@ Node::read_there(uint32_t first, uint32_t end, uint32_t max, uint64_t *out, bool
 		read_range(backward ? end - n : first, n, out, descending);
 		return n;
 	}
-	while (first < end)
+	while (first < end && n < max)
 	{
-		/* those within one word of the bits, and so within one frame */
-		const uint32_t from = backward ? std::max(first, (end - 1) & ~63u) : first;
-		const uint32_t m = (backward ? end : std::min(end, (first | 63) + 1)) - from;
-		const uint64_t all = Removed::mask(m);
-		uint64_t there = ~gone.word(from & ~63u) >> (from & 63) & all;
-		uint64_t records[64 * ALEX_MAX_RECORD_WORDS];
+		/* as many as there is room for, less those that are removed */
+		const uint32_t m = std::min(end - first, max - n);
+		const uint32_t from = backward ? end - m : first;
+		uint64_t *to = out + n * s;
 
-		if (there != 0 && n == max)
-		{
-			*more = true;
-			break;
-		}
-		if (there == all && max - n >= m)
-		{
-			read_range(from, m, out + n * s, backward);
-			n += m;
-		}
-		else if (there != 0)
-		{
-			read_range(from, m, records);
-			while (there != 0 && n < max)
-			{
-				const int i = backward ? 63 - std::countl_zero(there) : std::countr_zero(there);
-
-				std::memcpy(out + n * s, records + i * s, s * sizeof(uint64_t));
-				there &= ~(UINT64_C(1) << i);
-				n++;
-			}
-			*more = there != 0;
-			if (*more)
-				break;
-		}
+		read_range(from, m, to, backward);
+		n += gone.leave_out(from, m, to, s, backward);
 		if (backward)
 			end = from;
 		else
 			first = from + m;
 	}
+	*more = gone.any_left(first, end);
 	if (backward != descending)
 		reverse(out, n, static_cast<int>(s));
 	return n;
@@ -251,7 +227,7 @@ alex_decode(const void *page, uint64_t *out)
 	uint32_t d = node.sorted_delta(nullptr, nullptr, delta);
 
 	bool more;
-	uint32_t n = node.read_there(0, node.count(), node.count(), out, false, false, &more);
+	uint32_t n = node.read_there(0, node.count(), node.count() - node.removed().count(node.count()), out, false, false, &more);
 
 	alex::merge_records(out, n, delta, d, node.stride(), node.words());
 	return n + d;

@@ -80,7 +80,7 @@ expect_same(const Page &page, const Records &records, Rng &rng)
 		const size_t end = bounded ? records.lower_bound(high, words) : n;
 		const size_t max = i < 4 ? n + 1 : 1 + below(rng, i % 3 == 0 ? n + 1 : 6);
 		const size_t expected = std::min(end - first, max);
-		Words out((std::min<size_t>(max, n) + alex_delta_count(page.data())) * stride);
+		Words out((max + alex_delta_count(page.data())) * stride);
 		bool more = expected == end - first;
 
 		ASSERT_EQ(alex_collect(page.data(), low, bounded ? high : nullptr, backward, static_cast<uint32_t>(max), out.get(), &more), expected);
