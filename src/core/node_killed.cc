@@ -5,7 +5,7 @@
  *   pd_lower + 1  bit i: base record i; bit count + j: slot j of the delta
  *
  * Bits are set under a share lock and never logged, which only the hole allows: replay zeroes it, page images leave it out. They
- * name places, and no record changes its place before the node is rewritten, which zeroes the hole. What the delta has
+ * name places, and what changes the place of a record (rewriting the node, removing records) zeroes the hole. What the delta has
  * grown into is no bit any more, and what would lie beyond the hole, or beyond kMostBytes, cannot be set: bits are hints, and
  * may get lost.
  *

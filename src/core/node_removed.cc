@@ -109,8 +109,7 @@ alex_remove(void *page, const bool *dead, AlexRemoval *removal)
 	auto *head = static_cast<AlexPageHead *>(page);
 	AlexNodeHeader *h = alex_header(page);
 	const uint32_t count = h->count;
-	const uint32_t bytes = removed_bytes(count);
-	bool any = false;
+	const auto first = static_cast<uint32_t>(std::find(dead, dead + count, true) - dead);
 
 	removal->n = 0;
 
@@ -118,22 +117,29 @@ alex_remove(void *page, const bool *dead, AlexRemoval *removal)
 	std::memset(static_cast<char *>(page) + head->pd_lower, 0, alex_killed_bytes(page));
 
 	compact_delta(page, dead + count, removal);
-	for (uint32_t i = 0; i < count && !any; i++)
-		any = dead[i];
-	if (any)
+	if (first < count)
 	{
+		uint32_t changed = first / 8; /* the first byte of the bits, and the byte after the last */
+		uint32_t end = changed + 1;
+
 		if (h->removed == 0)
 		{
 			h->removed = head->pd_lower;
-			head->pd_lower = static_cast<uint16_t>(head->pd_lower + bytes);
+			head->pd_lower = static_cast<uint16_t>(head->pd_lower + removed_bytes(count));
 			tell(removal, page, &h->removed, sizeof(h->removed));
+			changed = 0;
+			end = removed_bytes(count);
 		}
 
 		char *bits = bits_of(page);
 
-		for (uint32_t i = 0; i < count; i++)
-			bits[i / 8] = static_cast<char>(bits[i / 8] | dead[i] << i % 8);
-		tell(removal, page, bits, bytes);
+		for (uint32_t i = first; i < count; i++)
+			if (dead[i])
+			{
+				bits[i / 8] = static_cast<char>(bits[i / 8] | 1 << i % 8);
+				end = std::max(end, i / 8 + 1);
+			}
+		tell(removal, page, bits + changed, end - changed);
 	}
 	tell(removal, page, &head->pd_lower, sizeof(head->pd_lower) + sizeof(head->pd_upper));
 }
