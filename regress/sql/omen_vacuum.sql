@@ -237,6 +237,69 @@ VACUUM (FREEZE) v_bare;
 SELECT omen_check('v_bare');
 DROP TABLE v_bare;
 
+-- ---- updates that were rolled back: their pages of the store are used again, without VACUUM
+
+CREATE TABLE v_undone (id int PRIMARY KEY, v char(200)) USING omen;
+INSERT INTO v_undone SELECT i, '0' FROM generate_series(1, 2000) i;
+CREATE PROCEDURE v_undo(rounds int) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1..rounds LOOP
+		UPDATE v_undone SET v = 'undone';
+		ROLLBACK;
+		UPDATE v_undone SET v = i::text;
+		COMMIT;
+	END LOOP;
+END $$;
+CALL v_undo(3);
+SELECT row_pages, store_pages FROM omen_stats('v_undone') \gset after_3_
+CALL v_undo(9);
+SELECT row_pages <= :after_3_row_pages * 1.1 AS "row pages", store_pages <= :after_3_store_pages * 1.2 AS "store pages", aborted_updates,
+	omen_check('v_undone') FROM omen_stats('v_undone');
+SELECT count(*), min(v::text), max(v::text) FROM v_undone;
+-- subtransactions, several updates of a row in each
+CREATE PROCEDURE v_undo_parts(rounds int) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1..rounds LOOP
+		UPDATE v_undone SET v = 'kept ' || i;
+		BEGIN
+			UPDATE v_undone SET v = 'undone';
+			UPDATE v_undone SET v = 'undone as well';
+			RAISE division_by_zero;
+		EXCEPTION WHEN division_by_zero THEN
+			NULL;
+		END;
+		UPDATE v_undone SET v = 'kept again ' || i WHERE id % 2 = 0;
+		COMMIT;
+	END LOOP;
+END $$;
+CALL v_undo_parts(3);
+SELECT row_pages, store_pages FROM omen_stats('v_undone') \gset after_3_
+CALL v_undo_parts(9);
+SELECT row_pages <= :after_3_row_pages * 1.1 AS "row pages", store_pages <= :after_3_store_pages * 1.2 AS "store pages", omen_check('v_undone') FROM omen_stats('v_undone');
+SELECT count(*), min(v::text), max(v::text) FROM v_undone;
+-- rows one after the other, in random order
+CREATE PROCEDURE v_undo_single(rounds int) LANGUAGE plpgsql AS $$
+DECLARE
+	row_id int;
+BEGIN
+	FOR i IN 1..rounds LOOP
+		UPDATE v_undone SET v = 'undone';
+		ROLLBACK;
+		FOR row_id IN SELECT id FROM generate_series(1, 2000) id ORDER BY random() LOOP
+			UPDATE v_undone SET v = i::text WHERE id = row_id;
+			UPDATE v_undone SET v = 'again ' || i WHERE id = row_id;
+		END LOOP;
+		COMMIT;
+	END LOOP;
+END $$;
+CALL v_undo_single(3);
+SELECT row_pages, store_pages FROM omen_stats('v_undone') \gset after_3_
+CALL v_undo_single(9);
+SELECT row_pages <= :after_3_row_pages * 1.1 AS "row pages", store_pages <= :after_3_store_pages * 1.2 AS "store pages", omen_check('v_undone') FROM omen_stats('v_undone');
+SELECT count(*), min(v::text), max(v::text) FROM v_undone;
+DROP PROCEDURE v_undo, v_undo_parts, v_undo_single;
+DROP TABLE v_undone;
+
 -- ---- nothing to do
 
 CREATE TABLE v_empty (id int PRIMARY KEY) USING omen;

@@ -275,6 +275,9 @@ extern void omen_copy_for_cluster(Relation old_rel, Relation new_rel, Relation o
 /* Copies the record a link points to; the row page is locked. Error if it is not a version of `row` replaced by `superseder`. */
 extern void omen_store_read(Relation rel, OmenLink link, ItemPointer row, TransactionId superseder, char *item);
 
+/* After an aborted update was undone: the record says from now on that nobody needs it. The row page is locked, and no link leads to the record. */
+extern void omen_store_forget(Relation rel, OmenLink link, ItemPointer row, TransactionId superseder);
+
 /* Is every record of a store page (locked) expired, that is, replaced by a transaction that is over and older than the horizon? */
 extern bool omen_store_expired(Relation rel, Page page, struct GlobalVisState *vistest);
 

@@ -366,7 +366,8 @@ omen_freeze_store(OmenVacuum *v, Buffer buffer)
 			nchanges++;
 		}
 	}
-	if (nchanges == 0)
+	/* records that a restore made superfluous leave `newest` as it was */
+	if (nchanges == 0 && !before_limit(v, special->newest))
 		return;
 
 	wal_conflict(v->rel, v->rel, BufferGetBlockNumber(buffer), conflict);

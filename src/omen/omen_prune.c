@@ -20,6 +20,9 @@ copy_xmax(HeapTupleHeader from, HeapTupleHeader to)
 	to->t_infomask2 = (to->t_infomask2 & ~HEAP_KEYS_UPDATED) | (from->t_infomask2 & HEAP_KEYS_UPDATED);
 }
 
+/* Records of the store that a restore has passed, and will see off; should there be more, VACUUM will. */
+#define MAX_PASSED 8
+
 /* False: the row has no aborted update. *reclaimed: as in OmenPruneResult. */
 static bool
 restore_row(Relation rel, Buffer buffer, OffsetNumber offnum, int *reclaimed)
@@ -36,7 +39,13 @@ restore_row(Relation rel, Buffer buffer, OffsetNumber offnum, int *reclaimed)
 	bool		keep_room;
 	uint16		place;
 	int			gone = 0;
+	int			npassed = 0;
 	HeapTupleHeader header;
+	struct
+	{
+		OmenLink	link;
+		TransactionId superseder;
+	}			passed[MAX_PASSED];
 
 	if (!omen_head(rel, buffer, offnum, &head) || head.link.offset == 0 ||
 		omen_xmin_state(head.tuple.t_data) != OMEN_XMIN_ABORTED)
@@ -50,6 +59,11 @@ restore_row(Relation rel, Buffer buffer, OffsetNumber offnum, int *reclaimed)
 			return false;		/* inserted by who aborted, too: a dead row */
 		/* the head or version after it goes; a record of the store is garbage from now on, but still there */
 		gone += version.in_page;
+		if (!version.in_page && npassed < MAX_PASSED)
+		{
+			passed[npassed].link = link;
+			passed[npassed++].superseder = version.superseder;
+		}
 	} while (omen_xmin_state(version.tuple.t_data) == OMEN_XMIN_ABORTED);
 
 	wal_begin(&record, rel);
@@ -95,6 +109,10 @@ restore_row(Relation rel, Buffer buffer, OffsetNumber offnum, int *reclaimed)
 	omen_wal_line_pointer(&record, buffer, offnum);
 	omen_wal_finish(&record, buffer);
 	END_CRIT_SECTION();
+
+	/* the row leads there no more */
+	for (int i = 0; i < npassed; i++)
+		omen_store_forget(rel, passed[i].link, &head.tuple.t_self, passed[i].superseder);
 	*reclaimed += gone;
 	return true;
 }
