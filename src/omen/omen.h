@@ -48,8 +48,9 @@ typedef struct OmenLink
 
 StaticAssertDecl(sizeof(OmenLink) == 8, "the link is part of the disk format");
 
-/* The longest item of a row: heap's limit, its link included. */
+/* The longest item of a row: heap's limit, its link included; and the longest row. */
 #define OMEN_MAX_ITEM MaxHeapTupleSize
+#define OMEN_MAX_ROW ((Size) OMEN_MAX_ITEM - OMEN_LINK_SIZE)
 
 /*
  * Store page: older versions moved out of row pages. pd_lower = pd_upper = SizeOfPageHeaderData, so that it looks full

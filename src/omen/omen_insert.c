@@ -35,6 +35,18 @@ omen_form_item(HeapTuple tuple, Size length, const OmenLink *link)
 	return item;
 }
 
+/* Core would raise this, too, when it looks for a page; but it takes the link for a part of the row. */
+void
+omen_check_length(HeapTuple tuple)
+{
+	Size		length = MAXALIGN(tuple->t_len);
+
+	if (unlikely(length > OMEN_MAX_ROW))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("row is too big: size %zu, maximum size %zu", length, OMEN_MAX_ROW)));
+}
+
 /* Header and toast of a new row, and its item. */
 static HeapTuple
 prepare(Relation rel, HeapTuple tuple, TransactionId xid, CommandId cid, int options)
@@ -61,6 +73,7 @@ prepare(Relation rel, HeapTuple tuple, TransactionId xid, CommandId cid, int opt
 
 	if (HeapTupleHasExternal(tuple) || tuple->t_len > TOAST_TUPLE_THRESHOLD)
 		toasted = heap_toast_insert_or_update(rel, tuple, NULL, options);
+	omen_check_length(toasted);
 
 	item = omen_form_item(toasted, toasted->t_len + OMEN_LINK_SIZE, NULL);
 	if (toasted != tuple)

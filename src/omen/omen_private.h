@@ -228,6 +228,9 @@ extern void omen_register_old_key(HeapTuple old_key, xl_heap_header *header);
 /* The item of a version: the tuple, padded to `length` (of the item), and the link behind it; NULL: none. palloc'd. */
 extern HeapTuple omen_form_item(HeapTuple tuple, Size length, const OmenLink *link);
 
+/* An error if a tuple, which is toasted and without a link, is too long for a row. */
+extern void omen_check_length(HeapTuple tuple);
+
 /* ---- omen_wait.c ---- */
 
 /* Takes the place of the first to wait for a row, or waits for that. False (LockWaitSkip): it is taken. LockWaitError: an error then. */

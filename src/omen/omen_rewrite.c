@@ -245,11 +245,7 @@ form_version(Rewrite *rewrite, HeapTuple old, bool is_head)
 
 	if (HeapTupleHasExternal(new) || new->t_len > TOAST_TUPLE_THRESHOLD)
 		new = heap_toast_insert_or_update(rewrite->new_rel, new, NULL, HEAP_INSERT_SKIP_FSM | HEAP_INSERT_NO_LOGICAL);
-	if (MAXALIGN(new->t_len + OMEN_LINK_SIZE) > OMEN_MAX_ITEM)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("row is too long: %zu bytes, at most %zu are possible", (Size) new->t_len,
-						(Size) (OMEN_MAX_ITEM - OMEN_LINK_SIZE))));
+	omen_check_length(new);
 	return new;
 }
 

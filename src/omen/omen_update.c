@@ -257,8 +257,7 @@ update_in_place(Update *update, bool may_reserve)
 	old_length = change->head.tuple.t_len + OMEN_LINK_SIZE;
 	if (change->head.link.offset != 0 && omen_xmin_state(change->head.tuple.t_data) == OMEN_XMIN_OURS)
 		length = Max(length, old_length);
-	if (length > OMEN_MAX_ITEM)
-		return NO_ROOM;
+	Assert(length <= OMEN_MAX_ITEM);
 
 	link.block = InvalidBlockNumber;
 	link.offset = ItemIdGetOffset(PageGetItemId(page, offnum));
@@ -574,6 +573,7 @@ omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandI
 			heap_freetuple(old);
 			continue;
 		}
+		omen_check_length(update.stored);
 
 		if (update.in_place)
 		{
