@@ -163,7 +163,7 @@ typedef struct OmenVacuum
 	int64		dead_allocated;
 	int64		max_dead;
 
-	/* blocks that are store pages, or may become ones before the scan is over; ascending */
+	/* blocks that are store pages, or may become ones before the scan is over; mostly ascending */
 	OmenBlockRange *later;
 	int			nlater;
 	int			later_allocated;
@@ -205,7 +205,7 @@ extern bool omen_vacuum_failsafe(OmenVacuum *v);
 /* What the rows of a page say about it. */
 typedef struct OmenPageState
 {
-	bool		nonempty;		/* a line pointer is in use */
+	bool		nonempty;		/* a line pointer is in use, and not dead */
 	bool		all_visible;
 	bool		all_frozen;
 	TransactionId newest;		/* xmin of the newest row of an all-visible page; invalid: all are frozen */
@@ -219,6 +219,9 @@ typedef struct OmenPageState
 
 /* Visits every block that is not skipped, then the store pages. */
 extern void omen_vacuum_scan(OmenVacuum *v);
+
+/* These blocks are store pages, or have no rows and may become ones before all rows were visited. */
+extern void omen_vacuum_remember(OmenVacuum *v, BlockNumber start, BlockNumber end);
 
 /* Looks at the rows of a page; any lock. */
 extern void omen_vacuum_examine(OmenVacuum *v, Buffer buffer, OmenPageState *state);

@@ -21,8 +21,8 @@
 #define FAILSAFE_EVERY ((BlockNumber) (((uint64) 4 * 1024 * 1024 * 1024) / BLCKSZ))
 #define FSM_EVERY ((BlockNumber) (((uint64) 8 * 1024 * 1024 * 1024) / BLCKSZ))
 
-static void
-remember(OmenVacuum *v, BlockNumber start, BlockNumber end)
+void
+omen_vacuum_remember(OmenVacuum *v, BlockNumber start, BlockNumber end)
 {
 	if (v->nlater > 0 && v->later[v->nlater - 1].end == start)
 	{
@@ -72,7 +72,7 @@ next_block(OmenVacuum *v, BlockNumber block, BlockNumber *visit_until, Buffer *v
 
 	v->left_unfrozen |= unfrozen;
 	/* an empty page among them may become a store page */
-	remember(v, block, stop);
+	omen_vacuum_remember(v, block, stop);
 	return stop;
 }
 
@@ -302,7 +302,7 @@ visit_block(OmenVacuum *v, BlockNumber block, Buffer *vmbuffer)
 	{
 		case OMEN_PAGE_NEW:
 			UnlockReleaseBuffer(buffer);
-			remember(v, block, block + 1);
+			omen_vacuum_remember(v, block, block + 1);
 			/* left behind by a crash, or just added: known as free, it will be used */
 			if (GetRecordedFreeSpace(v->rel, block) == 0)
 				RecordPageWithFreeSpace(v->rel, block, BLCKSZ - SizeOfPageHeaderData);
@@ -311,7 +311,7 @@ visit_block(OmenVacuum *v, BlockNumber block, Buffer *vmbuffer)
 			if (cleanup)
 				(void) map_bits(v, buffer, *vmbuffer);
 			UnlockReleaseBuffer(buffer);
-			remember(v, block, block + 1);
+			omen_vacuum_remember(v, block, block + 1);
 			return;
 		case OMEN_PAGE_ROWS:
 			break;
@@ -326,8 +326,9 @@ visit_block(OmenVacuum *v, BlockNumber block, Buffer *vmbuffer)
 	}
 	if (cleanup)
 		vacuum_rows(v, buffer, *vmbuffer, &state);
-	if (PageGetMaxOffsetNumber(page) == 0)
-		remember(v, block, block + 1);
+	/* unused line pointers do not keep it from becoming a store page; dead ones do, until omen_vacuum_indexes */
+	if (!state.nonempty && state.ndead == 0)
+		omen_vacuum_remember(v, block, block + 1);
 	room = PageGetHeapFreeSpace(page);
 	UnlockReleaseBuffer(buffer);
 
@@ -380,7 +381,7 @@ visit_store(OmenVacuum *v)
 
 	/* versions move to the store all the time, and that includes pages added since we began */
 	if (end > v->pages)
-		remember(v, v->pages, end);
+		omen_vacuum_remember(v, v->pages, end);
 
 	for (int i = 0; i < v->nlater; i++)
 		for (BlockNumber block = v->later[i].start; block < v->later[i].end; block++)
