@@ -92,6 +92,8 @@ SQL
 		SELECT count(id) FROM (SELECT id FROM w WHERE k < 0 ORDER BY k) s;
 		SELECT count(id) FROM (SELECT id FROM w WHERE k < 0 ORDER BY k) s;
 		INSERT INTO w SELECT i, hashint8extended(i, 1) FROM generate_series(100001, 110000) i));
+	# what VACUUM removes is listed, first and once more, and then has bits
+	$step->('a few vacuumed', 'w', 'DELETE FROM w WHERE id % 90 = 3; VACUUM w; DELETE FROM w WHERE id % 90 = 47; VACUUM w');
 	# Marks are on disk where VACUUM puts the bits of what it removes, and where it gives slots back.
 	my $removed = am() eq 'alex' ? sub { $node->safe_psql('postgres', q{SELECT sum(removed_count)
 		FROM generate_series(1, pg_relation_size('w_k') / 8192 - 1) b, alex_page('w_k', b)}) } : sub { undef };

@@ -125,6 +125,7 @@ $node->safe_psql('postgres', q{
 	CREATE INDEX template ON t USING alex (k) WITH (fillfactor = 50);
 	DELETE FROM t WHERE k BETWEEN 'c0000000-0000-0000-0000-000000000000' AND 'ca000000-0000-0000-0000-000000000000';
 	DELETE FROM t WHERE k BETWEEN 'd0000000-0000-0000-0000-000000000000' AND 'd8000000-0000-0000-0000-000000000000' AND k::text ~ '[0-3]$';
+	DELETE FROM t WHERE k BETWEEN 'd9000000-0000-0000-0000-000000000000' AND 'df000000-0000-0000-0000-000000000000' AND k::text ~ '[0-7]0$';
 	VACUUM t;
 	INSERT INTO t SELECT overlay(md5(i::text) placing '4000' from 1)::uuid FROM generate_series(1, 2500) i;
 	INSERT INTO t SELECT overlay(md5(i::text) placing '6000' from 1)::uuid FROM generate_series(1, 5) i;
@@ -161,8 +162,9 @@ my $leaf = one_block(q{kind = 'leaf' AND delta_count >= 2 AND low_fence < '6000'
 my $first = one_block(q{kind = 'leaf' AND left_link IS NULL});
 my $last = one_block(q{kind = 'leaf' AND right_link IS NULL});
 my $deleted = one_block(q{kind = 'deleted'});
-my $thinned = one_block(q{kind = 'leaf' AND removed_count > 0 AND (base_count + removed_count) % 8 <> 0});
-ok($_, 'found a block to damage') for $inner, $inner2, $leaf, $first, $last, $deleted, $thinned;
+my $thinned = one_block(q{kind = 'leaf' AND removed_count > (base_count + removed_count) / 16 + 1 AND (base_count + removed_count) % 8 <> 0});
+my $listed = one_block(q{kind = 'leaf' AND removed_count BETWEEN 2 AND (base_count + removed_count) / 20});
+ok($_, 'found a block to damage') for $inner, $inner2, $leaf, $first, $last, $deleted, $thinned, $listed;
 my $root = 1;
 
 $node->safe_psql('postgres', 'CHECKPOINT');
@@ -208,9 +210,13 @@ my @damage = (
 	[ 'radix', 0, sub { put($leaf, 'radix', 0) }, $leaf, qr/TID radix/ ],
 	[ 'model', 0, sub { put($leaf, 'model_word', 9) }, $leaf, qr/model is impossible/ ],
 	[ 'column', 0, sub { put($leaf, 'tie_start', BLOCK - 8) }, $leaf, qr/frame directory lies outside/ ],
-	[ 'removed', 0, sub { put($thinned, 'removed', get($thinned, 'removed') - 8) }, $thinned, qr/list of removed records is misplaced/ ],
+	[ 'removed', 0, sub { put($thinned, 'removed', get($thinned, 'removed') - 8) }, $thinned, qr/note of removed records has an impossible length/ ],
 	[ 'removed_lost', 0, sub { put($thinned, 'removed', 0) }, $thinned, qr/base has a wrong size/ ],
 	[ 'removed_none', 0, sub { substr($file, $thinned * BLOCK + get($thinned, 'pd_lower') - 1, 1) |= "\x80" }, $thinned, qr/record that is not there is removed/ ],
+	[ 'listed_half', 0, sub { put($listed, 'pd_lower', get($listed, 'pd_lower') + 1) }, $listed, qr/note of removed records has an impossible length/ ],
+	[ 'listed_none', 0, sub { substr($file, $listed * BLOCK + get($listed, 'pd_lower') - 1, 1) |= "\x80" }, $listed, qr/list of removed records is out of order/ ],
+	[ 'listed_twice', 0, sub { my $at = $listed * BLOCK + get($listed, 'pd_lower'); substr($file, $at - 4, 2) = substr($file, $at - 2, 2) },
+		$listed, qr/list of removed records is out of order/ ],
 	[ 'flags', 0, sub { put($leaf, 'flags', 0x40) }, $leaf, qr/unknown flags 0x40/ ],
 	[ 'fences', 0, sub { put($leaf, 'high_key', 0) }, $leaf, qr/fences are out of order/ ],
 	[ 'outside', 0, sub { put_newest($leaf, 0, ~0) }, $leaf, qr/outside the fences/ ],

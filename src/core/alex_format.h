@@ -20,7 +20,7 @@
  *   24   AlexNodeHeader    links, counts, model
  *   88   low fence, high fence          2 * (W + 1) words
  *   ...  base              sorted records, column by column, bit-packed in frames (frame_codec.h)
- *   ...  removed           leaf, if any base record is removed: a bit for each (node_removed.h)
+ *   ...  removed           leaf, if any base record is removed: which ones (node_removed.h)
  *   ...  the hole          free space, zeroed but for hints at its low end (node_killed.cc); nothing live is ever in it
  *   ...  delta             fresh records, unsorted, in slots (node_delta.h); grows towards the base
  *   end-16  special area   AlexSpecial, left alone by everything but page initialisation
@@ -39,7 +39,7 @@ extern "C" {
 #define ALEX_MAX_RECORD_WORDS ALEX_MAX_COLUMNS
 
 #define ALEX_NODE_MAGIC UINT32_C(0x584C4131) /* "1ALX" */
-#define ALEX_FORMAT_VERSION 3
+#define ALEX_FORMAT_VERSION 4
 #define ALEX_NO_BLOCK UINT32_C(0xFFFFFFFF)
 
 /*
@@ -63,6 +63,9 @@ extern "C" {
 #define ALEX_TID_BITS 48
 #define ALEX_TID_MASK ((UINT64_C(1) << ALEX_TID_BITS) - 1)
 #define ALEX_EXT_BIT (UINT64_C(1) << ALEX_TID_BITS)
+
+/* AlexNodeHeader.removed: what begins there is a list. The base is whole words, so an offset has room for this bit. */
+#define ALEX_REMOVED_LIST 1
 
 /* What the core needs to know of PostgreSQL's page header (src/include/storage/bufpage.h). */
 typedef struct AlexPageHead
@@ -93,7 +96,7 @@ typedef struct AlexNodeHeader
 	uint32_t model_mult;
 	uint8_t model_shift;
 	uint8_t model_fraction;
-	uint16_t removed; /* leaf: byte offset of the bits of removed records; 0 if there are none */
+	uint16_t removed; /* leaf: byte offset of the note of removed records, ALEX_REMOVED_LIST; 0 if there are none */
 	uint8_t frame_log2[ALEX_MAX_COLUMNS];	   /* records per frame, a power of two */
 	uint16_t column_start[ALEX_MAX_COLUMNS];   /* byte offset of the column's frame directory */
 	uint8_t delta_bytes[ALEX_MAX_COLUMNS];	   /* of each column in a slot of the delta */

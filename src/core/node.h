@@ -99,7 +99,7 @@ class Node
 	int columns() const { return stride(); }
 	uint32_t count() const { return header_->count; }
 	uint32_t radix() const { return header_->radix; }
-	uint32_t lower() const { return header_->removed != 0 ? header_->removed : head_->pd_lower; } // end of the columns
+	uint32_t lower() const { return header_->removed != 0 ? removed_start(header_) : head_->pd_lower; } // end of the columns
 
 	Column column(int c) const
 	{

@@ -57,10 +57,19 @@ alex_node_problem(const void *page, int words, uint32_t page_size)
 
 	if (h->removed != 0)
 	{
-		if (h->level > 0 || h->removed < start || h->removed + removed_bytes(h->count) != head->pd_lower)
-			return "list of removed records is misplaced";
-		end = h->removed;
+		/* bits, or a list that is shorter */
+		bool is_list = (h->removed & ALEX_REMOVED_LIST) != 0;
+		uint32_t bits = removed_bits_bytes(h->count);
+
+		end = removed_start(h);
+		if (h->level > 0 || end < start || end > head->pd_lower)
+			return "note of removed records is misplaced";
+		uint32_t bytes = head->pd_lower - end;
+		if (is_list ? bytes == 0 || bytes % sizeof(uint16_t) != 0 || bytes >= bits : bytes != bits)
+			return "note of removed records has an impossible length";
 	}
+	if (end % 8 != 0)
+		return "base is not whole words";
 	for (int c = 0; c < columns; c++)
 	{
 		if (h->frame_log2[c] < kMinFrameLog2 || h->frame_log2[c] > kMaxFrameLog2)
@@ -118,7 +127,14 @@ alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *sc
 	}
 	if (expected != node.lower())
 		return "base has a wrong size";
-	if (h.removed != 0 && h.count % 8 != 0 && static_cast<const uint8_t *>(page)[head->pd_lower - 1] >> h.count % 8 != 0)
+
+	const Removed removed = node.removed();
+
+	for (uint32_t k = 0; k < removed.listed(); k++)
+		if (removed.entry(k) >= h.count || (k > 0 && removed.entry(k - 1) >= removed.entry(k)))
+			return "list of removed records is out of order";
+	if (removed.any() && !removed.is_list() && h.count % 8 != 0 &&
+		static_cast<const uint8_t *>(page)[head->pd_lower - 1] >> h.count % 8 != 0)
 		return "a record that is not there is removed";
 
 	if (h.count > 0)

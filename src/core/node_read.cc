@@ -227,7 +227,7 @@ alex_decode(const void *page, uint64_t *out)
 	uint32_t d = node.sorted_delta(nullptr, nullptr, delta);
 
 	bool more;
-	uint32_t n = node.read_there(0, node.count(), node.count() - node.removed().count(node.count()), out, false, false, &more);
+	uint32_t n = node.read_there(0, node.count(), node.count() - node.removed().all(), out, false, false, &more);
 
 	alex::merge_records(out, n, delta, d, node.stride(), node.words());
 	return n + d;

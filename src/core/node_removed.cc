@@ -8,12 +8,6 @@ using namespace alex;
 namespace
 {
 
-char *
-bits_of(void *page)
-{
-	return static_cast<char *>(page) + alex_cheader(page)->removed;
-}
-
 void
 tell(AlexRemoval *removal, const void *page, const void *at, uint32_t length)
 {
@@ -21,6 +15,14 @@ tell(AlexRemoval *removal, const void *page, const void *at, uint32_t length)
 
 	change.offset = static_cast<uint16_t>(static_cast<const char *>(at) - static_cast<const char *>(page));
 	change.length = static_cast<uint16_t>(length);
+}
+
+void
+put_entry(char *list, uint32_t k, uint32_t i)
+{
+	const auto entry = static_cast<uint16_t>(i);
+
+	std::memcpy(list + k * sizeof(entry), &entry, sizeof(entry));
 }
 
 /** Takes dead slots out of the delta, and gives back the chunks that are not used any more. */
@@ -53,12 +55,75 @@ compact_delta(void *page, const bool *dead, AlexRemoval *removal)
 		tell(removal, page, end - slots * size, (slots - first) * size);
 }
 
+/** Notes "more" base records as removed; there is room. */
+void
+note(void *page, const bool *dead, uint32_t more, AlexRemoval *removal)
+{
+	auto *head = static_cast<AlexPageHead *>(page);
+	AlexNodeHeader *h = alex_header(page);
+	const uint32_t count = h->count;
+	const Removed old(page);
+	const bool had_bits = old.any() && !old.is_list();
+	const uint32_t listed = old.listed();
+	const uint32_t bytes = had_bits ? removed_bits_bytes(count) : removed_bytes(listed + more, count);
+	const bool is_list = bytes < removed_bits_bytes(count);
+	const uint16_t start = old.any() ? removed_start(h) : head->pd_lower;
+	char *to = static_cast<char *>(page) + start;
+	uint32_t changed; /* bytes from .. to */
+	uint32_t end = bytes;
+
+	if (is_list)
+	{
+		/* still a list: from its end on, the greater of an old and a new entry moves to its place, until no new one is left */
+		uint32_t place = listed + more;
+		uint32_t from = listed;
+
+		for (uint32_t i = count; place > from;)
+		{
+			while (!dead[--i])
+				;
+			for (; from > 0 && old.entry(from - 1) > i; from--)
+				put_entry(to, --place, old.entry(from - 1));
+			put_entry(to, --place, i);
+		}
+		changed = place * sizeof(uint16_t);
+	}
+	else
+	{
+		uint16_t entries[ALEX_MAX_RECORDS / 16 + 1];
+		const auto first = static_cast<uint32_t>(std::find(dead, dead + count, true) - dead);
+
+		changed = had_bits ? first / 8 : 0;
+		if (!had_bits)
+		{
+			std::memcpy(entries, to, listed * sizeof(uint16_t));
+			std::memset(to, 0, bytes);
+			for (uint32_t k = 0; k < listed; k++)
+				if (entries[k] < count) /* or the list is damaged */
+					Removed::set_bit(to, entries[k]);
+		}
+		for (uint32_t i = first; i < count; i++)
+			if (dead[i])
+			{
+				Removed::set_bit(to, i);
+				end = had_bits ? i / 8 + 1 : bytes;
+			}
+	}
+	if (!had_bits)
+	{
+		h->removed = is_list ? start | ALEX_REMOVED_LIST : start;
+		head->pd_lower = static_cast<uint16_t>(start + bytes);
+		tell(removal, page, &h->removed, sizeof(h->removed));
+	}
+	tell(removal, page, to + changed, end - changed);
+}
+
 } // namespace
 
 extern "C" uint32_t
 alex_removed_count(const void *page)
 {
-	return Removed(page).count(alex_cheader(page)->count);
+	return Removed(page).all();
 }
 
 extern "C" uint32_t
@@ -93,23 +158,25 @@ alex_can_remove(const void *page, const bool *dead)
 {
 	const auto *head = static_cast<const AlexPageHead *>(page);
 	const uint32_t count = alex_cheader(page)->count;
-	uint32_t more = 0;
+	const Removed removed(page);
+	const auto more = static_cast<uint32_t>(std::count(dead, dead + count, true));
+	const uint32_t all = removed.all() + more;
 
-	for (uint32_t i = 0; i < count; i++)
-		more += dead[i];
+	if (more == 0)
+		return true;
 	/* at least half of what readers pass over shall be of use: packing anew is paid for by as many removals */
-	if (more > 0 && alex_removed_count(page) + more > count / 2)
+	if (all > count / 2)
 		return false;
-	return more == 0 || alex_cheader(page)->removed != 0 || removed_bytes(count) <= static_cast<uint32_t>(head->pd_upper - head->pd_lower);
+	return (removed.any() && !removed.is_list()) ||
+		removed_bytes(all, count) - removed.size() <= static_cast<uint32_t>(head->pd_upper - head->pd_lower);
 }
 
 extern "C" void
 alex_remove(void *page, const bool *dead, AlexRemoval *removal)
 {
 	auto *head = static_cast<AlexPageHead *>(page);
-	AlexNodeHeader *h = alex_header(page);
-	const uint32_t count = h->count;
-	const auto first = static_cast<uint32_t>(std::find(dead, dead + count, true) - dead);
+	const uint32_t count = alex_cheader(page)->count;
+	const auto more = static_cast<uint32_t>(std::count(dead, dead + count, true));
 
 	removal->n = 0;
 
@@ -117,29 +184,7 @@ alex_remove(void *page, const bool *dead, AlexRemoval *removal)
 	std::memset(static_cast<char *>(page) + head->pd_lower, 0, alex_killed_bytes(page));
 
 	compact_delta(page, dead + count, removal);
-	if (first < count)
-	{
-		uint32_t changed = first / 8; /* the first byte of the bits, and the byte after the last */
-		uint32_t end = changed + 1;
-
-		if (h->removed == 0)
-		{
-			h->removed = head->pd_lower;
-			head->pd_lower = static_cast<uint16_t>(head->pd_lower + removed_bytes(count));
-			tell(removal, page, &h->removed, sizeof(h->removed));
-			changed = 0;
-			end = removed_bytes(count);
-		}
-
-		char *bits = bits_of(page);
-
-		for (uint32_t i = first; i < count; i++)
-			if (dead[i])
-			{
-				bits[i / 8] = static_cast<char>(bits[i / 8] | 1 << i % 8);
-				end = std::max(end, i / 8 + 1);
-			}
-		tell(removal, page, bits + changed, end - changed);
-	}
+	if (more > 0)
+		note(page, dead, more, removal);
 	tell(removal, page, &head->pd_lower, sizeof(head->pd_lower) + sizeof(head->pd_upper));
 }

@@ -247,8 +247,9 @@ alex_node_append(void *page, const void *source, const uint64_t *record, uint32_
 		continued[c] = alex::continue_column(column, count, values[c], n);
 		bytes += continued[c].bytes;
 	}
-	if (from.removed().any())
-		bytes += alex::removed_bytes(count + n);
+	const alex::Removed removed = from.removed();
+
+	bytes += removed.bytes(count + n);
 	if (bytes + reserve > head->pd_special - start)
 		return false;
 
@@ -272,15 +273,8 @@ alex_node_append(void *page, const void *source, const uint64_t *record, uint32_
 	alex::set_model(h, first, last, count + n, words);
 	alex::set_delta_layout(page, added + static_cast<size_t>(n - 1) * columns,
 						   h->level == 0 ? alex::block_bits(added, n, columns, words) : 0);
-	h->removed = 0;
-	if (from.removed().any())
-	{
-		h->removed = static_cast<uint16_t>(start);
-		std::memset(static_cast<char *>(page) + start, 0, alex::removed_bytes(count + n));
-		std::memcpy(static_cast<char *>(page) + start, static_cast<const char *>(source) + from.header().removed,
-					alex::removed_bytes(count));
-		start += alex::removed_bytes(count + n);
-	}
+	h->removed = removed.write(page, start, count + n);
+	start += removed.bytes(count + n);
 	head->pd_lower = static_cast<uint16_t>(start);
 	head->pd_upper = head->pd_special;
 	std::memset(static_cast<char *>(page) + start, 0, head->pd_upper - start);
@@ -384,17 +378,15 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 		std::memcpy(to, static_cast<const char *>(source) + column.data_start(), data * sizeof(uint64_t));
 		to += data * sizeof(uint64_t);
 	}
-	/* and the bits of the records kept */
-	uint32_t bits = alex::removed_bytes(keep);
+	/* and what is noted of the records kept */
+	const alex::Removed removed = from.removed();
+	const uint32_t noted = removed.bytes(keep);
 
 	h->removed = 0;
-	if (from.removed().any() && bits > 0 && bits <= static_cast<size_t>(static_cast<char *>(page) + head->pd_special - to))
+	if (noted > 0 && noted <= static_cast<size_t>(static_cast<char *>(page) + head->pd_special - to))
 	{
-		h->removed = static_cast<uint16_t>(to - static_cast<char *>(page));
-		std::memcpy(to, static_cast<const char *>(source) + old.removed, bits);
-		to += bits;
-		if (keep % 8 != 0)
-			to[-1] = static_cast<char>(to[-1] & ((1 << keep % 8) - 1));
+		h->removed = removed.write(page, static_cast<size_t>(to - static_cast<char *>(page)), keep);
+		to += noted;
 	}
 	head->pd_lower = static_cast<uint16_t>(to - static_cast<char *>(page));
 

@@ -340,6 +340,95 @@ TEST(RemovedLine, StaysOnePage)
 	EXPECT_FALSE(alex_can_remove(page.data(), dead.get()));
 }
 
+/*
+ * Thousands of keys of rows of varying width: bits for all of them have no room in what builds leave free, but a list of some
+ * has, as long as it is shorter; then the leaf has to be packed anew.
+ */
+TEST(RemovedLine, FewOfManyAreListed)
+{
+	const Shape shape{1, 0, 8192};
+	const uint32_t reserve = 8192 / 10;
+	Rng rng(24);
+	Records records(2);
+	uint64_t block = 0;
+	uint64_t offset = 0;
+
+	for (uint64_t i = 0; i < ALEX_MAX_RECORDS; i++)
+	{
+		const uint64_t record[] = {i, tie_of(block, ++offset)};
+
+		records.add(record);
+		if (offset >= 60 && (offset == 75 || below(rng, 8) == 0))
+		{
+			block++;
+			offset = 0;
+		}
+	}
+
+	/* as a build fills a leaf */
+	uint32_t n = ALEX_MAX_RECORDS;
+	Page page = empty_node(shape, records, 0, records.size());
+	while (!alex_node_store(page.data(), records.data(), n, reserve))
+		n -= n / 50;
+	ASSERT_GT(n, 8U * 1000U);
+	ASSERT_GT((n + 7) / 8, static_cast<uint32_t>(page.head().pd_upper - page.head().pd_lower)) << "there is room for bits";
+
+	const uint32_t base = page.head().pd_lower;
+	std::vector<bool> gone(n);
+	const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(n);
+	uint32_t removed = 0;
+
+	for (int round = 0;; round++)
+	{
+		uint32_t more = 0;
+
+		std::fill_n(dead.get(), n, false);
+		for (uint32_t i = 0; i < n; i++)
+			if (!gone[i] && below(rng, 100) == 0)
+			{
+				dead[i] = true;
+				more++;
+			}
+		if (!alex_can_remove(page.data(), dead.get()))
+		{
+			/* no room for the list, which is still the shorter one */
+			EXPECT_GT(base + 2 * (removed + more), page.head().pd_upper);
+			EXPECT_GT(round, 1);
+			break;
+		}
+
+		Page replayed = page;
+		AlexRemoval removal;
+		Records kept(2);
+
+		alex_remove(page.data(), dead.get(), &removal);
+		for (int i = 0; i < removal.n; i++)
+			std::memcpy(replayed.bytes() + removal.changes[i].offset, page.bytes() + removal.changes[i].offset, removal.changes[i].length);
+		ASSERT_EQ(replayed, page);
+		removed += more;
+		ASSERT_EQ(page.head().pd_lower, base + 2 * removed);
+		ASSERT_EQ(alex_removed_count(page.data()), removed);
+		for (uint32_t i = 0; i < n; i++)
+		{
+			gone[i] = gone[i] || dead[i];
+			if (!gone[i])
+				kept.add(records[i]);
+		}
+		ASSERT_NO_FATAL_FAILURE(expect_same(page, kept, rng));
+
+		/* cut off where most of what is left is listed, a split turns the list into bits */
+		Page left(shape.page_size);
+		uint32_t cut = 1;
+		while (!gone[cut])
+			cut++;
+		alex_node_truncate(left.data(), page.data(), records[cut + 1]);
+		left.node().right = 77;
+		ASSERT_EQ(left.node().count, cut + 1);
+		ASSERT_EQ(left.head().pd_lower - (left.node().removed & ~ALEX_REMOVED_LIST), std::min<uint32_t>(2 * alex_removed_count(left.data()), (cut + 8) / 8));
+		ASSERT_NO_FATAL_FAILURE(expect_same(left, kept.slice(0, cut + 1 - alex_removed_count(left.data())), rng));
+	}
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, Removed, ::testing::ValuesIn([] {
 							 std::vector<Shape> leaves;
 							 for (const Shape &shape : all_shapes())

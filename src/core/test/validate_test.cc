@@ -243,14 +243,15 @@ TEST_P(Validate, Delta)
 
 TEST_P(Validate, Removed)
 {
-	/* half of the records, so that there is room, and not a multiple of 8 of them */
-	const auto remove = [](Page &p) {
+	/* half of the records, so that there is room, and not a multiple of 8 of them; few are listed, many have bits */
+	const auto remove = [](Page &p, uint32_t share) {
 		std::vector<uint64_t> records(static_cast<size_t>(alex_record_count(p.data())) * p.stride());
 		const uint32_t n = alex_decode(p.data(), records.data()) / 2 | 1;
 		const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(n);
 		AlexRemoval removal;
 
-		dead[0] = true;
+		for (uint32_t i = 0; i < n; i += share)
+			dead[i] = true;
 		if (!alex_node_store(p.data(), records.data(), n, 0) || !alex_can_remove(p.data(), dead.get()))
 			throw std::logic_error("no room");
 		alex_remove(p.data(), dead.get(), &removal);
@@ -261,29 +262,46 @@ TEST_P(Validate, Removed)
 		expect_invalid("an inner node's", [](Page &p) { p.node().removed = p.head().pd_lower; });
 		return;
 	}
-	expect_invalid("bits behind their place", [=](Page &p) {
-		remove(p);
-		p.node().removed++;
+	for (const uint32_t share : {3U, 20U})
+	{
+		SCOPED_TRACE(share);
+		expect_invalid("a note behind its place", [=](Page &p) {
+			remove(p, share);
+			p.node().removed++;
+		});
+		expect_invalid("a note before its place", [=](Page &p) {
+			remove(p, share);
+			p.node().removed--;
+		});
+		expect_invalid("a note in the header", [=](Page &p) {
+			remove(p, share);
+			p.node().removed = 1;
+		});
+		expect_invalid("a note of one more byte", [=](Page &p) {
+			remove(p, share);
+			p.head().pd_lower = static_cast<uint16_t>(p.head().pd_lower + 1);
+		});
+		expect_invalid("no note where there should be", [=](Page &p) {
+			remove(p, share);
+			p.node().removed = 0;
+		});
+		expect_invalid("the bit or number of no record", [=](Page &p) {
+			remove(p, share);
+			p.bytes()[p.head().pd_lower - 1] |= 0x80;
+		});
+	}
+	if (GetParam().page_size == 1024)
+		return; /* too few for a list of two */
+	expect_invalid("a record listed twice", [=](Page &p) {
+		remove(p, 20);
+		uint8_t *list = p.bytes() + (p.node().removed & ~ALEX_REMOVED_LIST);
+
+		std::memcpy(list, list + 2, 2);
 	});
-	expect_invalid("bits before their place", [=](Page &p) {
-		remove(p);
-		p.node().removed--;
-	});
-	expect_invalid("bits in the header", [=](Page &p) {
-		remove(p);
-		p.node().removed = 1;
-	});
-	expect_invalid("bits for other records", [=](Page &p) {
-		remove(p);
-		p.head().pd_lower = static_cast<uint16_t>(p.head().pd_lower + 1);
-	});
-	expect_invalid("no bits where there should be", [=](Page &p) {
-		remove(p);
-		p.node().removed = 0;
-	});
-	expect_invalid("the bit of no record", [=](Page &p) {
-		remove(p);
-		p.bytes()[p.head().pd_lower - 1] |= 0x80;
+	expect_invalid("the record behind the last listed", [=](Page &p) {
+		remove(p, 20);
+		const auto entry = static_cast<uint16_t>(p.node().count);
+		std::memcpy(p.bytes() + p.head().pd_lower - 2, &entry, 2);
 	});
 }
 
@@ -329,7 +347,7 @@ TEST_P(Validate, Frames)
 	});
 }
 
-/* Where the bits are is checked whenever a page is locked: they end at pd_lower, and columns end before them. */
+/* Where the note is is checked whenever a page is locked: it ends at pd_lower, and columns end before it. */
 TEST_P(Validate, RemovedAtFirstSight)
 {
 	const auto start = static_cast<uint16_t>(ALEX_FENCES_OFFSET + 16 * (GetParam().words + 1));
@@ -353,8 +371,15 @@ TEST_P(Validate, RemovedAtFirstSight)
 	const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(places);
 	AlexRemoval removal;
 
+	dead[17] = true;
+	ASSERT_TRUE(alex_can_remove(sound->data(), dead.get()));
+	alex_remove(sound->data(), dead.get(), &removal);
+	ASSERT_STREQ(validate(*sound), nullptr);
+	expect_problem("half a number listed", [](Page &p) { p.head().pd_lower = static_cast<uint16_t>(p.head().pd_lower + 1); });
+	expect_problem("an empty list", [](Page &p) { p.head().pd_lower = p.node().removed & ~ALEX_REMOVED_LIST; });
+
 	for (uint32_t i = 0; i < places; i++)
-		dead[i] = i % 7 == 3;
+		dead[i] = i % 7 == 4;
 	ASSERT_TRUE(alex_can_remove(sound->data(), dead.get()));
 	alex_remove(sound->data(), dead.get(), &removal);
 	ASSERT_STREQ(validate(*sound), nullptr);
