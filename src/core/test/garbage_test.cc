@@ -29,6 +29,12 @@ any_words(Rng &rng)
 	return 1 << below(rng, 3);
 }
 
+bool
+lists_removed(const Page &page)
+{
+	return (page.node().removed & ALEX_REMOVED_LIST) != 0;
+}
+
 TEST(Garbage, RandomBytes)
 {
 	Rng rng(seed);
@@ -53,6 +59,7 @@ TEST(Garbage, DisguisedBytes)
 {
 	Rng rng(seed + 1);
 	uint64_t nodes = 0;
+	uint64_t lists = 0;
 
 	for (uint64_t i = 0; i < 2000 * scale; i++)
 	{
@@ -68,15 +75,21 @@ TEST(Garbage, DisguisedBytes)
 		/* few records, or the directories do not fit and the page is refused */
 		page.node().count = static_cast<uint32_t>(rng() >> below(rng, 60));
 		disguise(page, words);
-		nodes += exercise(page, words, rng);
+		if (exercise(page, words, rng))
+		{
+			nodes++;
+			lists += lists_removed(page);
+		}
 	}
-	EXPECT_GT(nodes, 100U * scale) << "the disguise should work";
+	EXPECT_GT(nodes, 1000U * scale) << "the disguise should work";
+	EXPECT_GT(lists, 10U * scale);
 }
 
 TEST(Garbage, MutatedPages)
 {
 	Rng rng(seed + 2);
 	uint64_t nodes = 0;
+	uint64_t lists = 0;
 
 	for (uint64_t i = 0; i < 200 * scale; i++)
 	{
@@ -96,10 +109,50 @@ TEST(Garbage, MutatedPages)
 
 				byte = static_cast<uint8_t>(below(rng, 2) == 0 ? rng() : byte ^ 1 << below(rng, 8));
 			}
-			nodes += exercise(page, words, rng);
+			if (exercise(page, words, rng))
+			{
+				nodes++;
+				lists += lists_removed(page);
+			}
 		}
 	}
 	EXPECT_GT(nodes, 1000U * scale);
+	EXPECT_GT(lists, 100U * scale);
+}
+
+/* Lists of removed records with any numbers in any order; single bytes rarely hit them. */
+TEST(Garbage, ListedInAnyOrder)
+{
+	Rng rng(seed + 4);
+	uint64_t lists = 0;
+
+	for (uint64_t i = 0; i < 400 * scale; i++)
+	{
+		const int words = any_words(rng);
+		Page page = sound_page(rng(), words, any_page_size(rng));
+
+		if (!lists_removed(page))
+			continue;
+
+		const uint32_t start = page.node().removed & ~ALEX_REMOVED_LIST;
+		const uint32_t count = page.node().count;
+		const uint32_t last = below(rng, 2) == 0 ? count - 1 : count + 70;
+
+		for (int kind = 0; kind < 4; kind++)
+		{
+			const uint64_t same = below(rng, last + 1);
+
+			for (uint32_t at = start; at < page.head().pd_lower; at += 2)
+			{
+				const uint64_t numbers[] = {below(rng, last + 1), last - std::min((at - start) / 2, last), same, rng()};
+				const auto entry = static_cast<uint16_t>(numbers[kind]);
+
+				std::memcpy(page.bytes() + at, &entry, 2);
+			}
+			lists += exercise(page, words, rng);
+		}
+	}
+	EXPECT_GT(lists, 100U * scale);
 }
 
 /* Directories that overlap each other, each within the base: copies of them one after the other need more than a page. */

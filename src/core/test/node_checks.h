@@ -42,8 +42,11 @@ sound_page(uint64_t seed, int words, uint32_t page_size)
 		const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(places);
 		AlexRemoval removal;
 
+		/* few are listed, many have bits */
+		const uint64_t share = below(rng, 2) == 0 ? 5 : 40;
+
 		for (uint32_t i = 0; i < places; i++)
-			dead[i] = below(rng, 5) == 0;
+			dead[i] = below(rng, share) == 0;
 		page.zero_hole();
 		if (alex_can_remove(page.data(), dead.get()))
 			alex_remove(page.data(), dead.get(), &removal);
@@ -84,13 +87,32 @@ disguise(Page &page, int words)
 	head.pd_upper = static_cast<uint16_t>(head.pd_special - head.pd_upper % (std::min(room / slot, page.most_slots()) + 1) * slot);
 	head.pd_lower = static_cast<uint16_t>(start + head.pd_lower % (head.pd_upper - start + 1U));
 
-	/* some have removed records */
-	uint32_t end = head.pd_lower;
+	/* some have removed records: bits, or a list that is shorter */
+	uint32_t end = start + (head.pd_lower - start) / 8 * 8;
 	const uint32_t bits = (node.count + 7) / 8;
+	uint32_t note = 0;
 
-	if (node.level == 0 && node.removed % 2 == 1 && bits <= end - start)
-		end -= bits;
-	node.removed = static_cast<uint16_t>(end < head.pd_lower ? end : 0);
+	if (node.level == 0 && node.removed % 4 == 1)
+		note = bits;
+	else if (node.level == 0 && node.removed % 4 == 3 && bits > 2)
+		note = 2 * std::min(1U + node.removed / 8 % 64, (bits - 1) / 2);
+	if (note > end - start)
+		note = 0;
+	end = start + (end - start - note) / 8 * 8;
+	head.pd_lower = static_cast<uint16_t>(end + note);
+	if (node.removed % 8 == 7 && note > 0)
+	{
+		/* numbers of records, at least: what is random would mostly be beyond them */
+		for (uint32_t at = end; at < head.pd_lower; at += 2)
+		{
+			uint16_t entry;
+
+			std::memcpy(&entry, page.bytes() + at, 2);
+			entry = static_cast<uint16_t>(entry % node.count);
+			std::memcpy(page.bytes() + at, &entry, 2);
+		}
+	}
+	node.removed = static_cast<uint16_t>(note > 0 ? end | (node.removed % 4 == 3 ? ALEX_REMOVED_LIST : 0) : 0);
 	for (int c = 0; c < page.stride(); c++)
 	{
 		/* as many frames as fit */
