@@ -79,6 +79,15 @@ restart_server() {
 		{ tail -n 20 "$WORK/log/server.log" >&2; die "the server did not restart"; }
 }
 
+# The same, and the operating system's cache has none of its data. (A file system in memory cannot do that.)
+restart_server_cold() {
+	as_user "$BINDIR/pg_ctl" -D "$WORK/data" -m fast -w -t 600 stop >"$WORK/log/pg_ctl.log"
+	sync
+	as_user find "$WORK/data/base" -type f -exec dd if={} iflag=nocache count=0 status=none ';'
+	as_user "$BINDIR/pg_ctl" -D "$WORK/data" -l "$WORK/log/server.log" -w -t 600 start >"$WORK/log/pg_ctl.log" 2>&1 ||
+		{ tail -n 20 "$WORK/log/server.log" >&2; die "the server did not start"; }
+}
+
 # ---- the results ----
 
 # results_file NAME: sets RESULTS, the files to write, without their endings.

@@ -62,6 +62,8 @@ INSERT INTO bench.aim (goal, work, data_set, measure, system, wanted, most) VALU
 	('P8', 'after random inserts: probes', 'random', 'probe_after_us', 'btree/alex', 4, false),
 	('P9', 'blocks read per probe of an index larger than shared buffers', 'random', 'reads_a_probe', 'alex', 1, true),
 	('P9', 'the same: time', 'random', 'probe_cold_us', 'btree/alex', NULL, false),
+	('R', 'rows of a range read from disk, effective_io_concurrency 1', 'random', 'disk_1_us', 'btree/alex', NULL, false),
+	('R', 'the same, effective_io_concurrency 16', 'random', 'disk_16_us', 'btree/alex', NULL, false),
 	('P10', 'backend memory after probes: alex''s contexts, MB', 'random', 'contexts_mb', 'alex', 8, true),
 	('P10', 'the same: all contexts, more than with nbtree, MB', 'random', 'more_memory_mb', 'alex', 8, true),
 	('V', 'VACUUM of a tenth, random keys: time', 'random', 'vacuum_index_us', 'btree/alex', 1, false),
@@ -118,6 +120,25 @@ BEGIN
 			COMMIT;
 		END LOOP;
 	END LOOP;
+END
+$$;
+
+-- So many rows from a key on, once.
+CREATE PROCEDURE bench.cold_range(set_name text, work text, round int, system text, start int8, length int8)
+LANGUAGE plpgsql AS $$
+DECLARE
+	query text := format('SELECT sum(v) FROM (SELECT v FROM %s.t WHERE k >= %s ORDER BY k LIMIT %s) r', system, start, length);
+	line text;
+	plan text := '';
+BEGIN
+	-- Planning also reads the catalogs, which are not to be measured.
+	FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP
+		plan := plan || line || E'\n';
+	END LOOP;
+	IF plan !~ format('Index Scan using t_%s', system) THEN
+		RAISE EXCEPTION E'the plan is not the one to measure:\n%', plan;
+	END IF;
+	PERFORM bench.timed(set_name, work, system, round, length, query);
 END
 $$;
 

@@ -33,6 +33,7 @@
 #include "utils/memutils.h"
 
 #include "alex_ahead.h"
+#include "alex_readahead.h"
 #include "alex_route.h"
 
 #if PG_VERSION_NUM >= 180000
@@ -85,6 +86,7 @@ typedef struct AlexScan
 	/* repeated probes */
 	uint64		fetched;		/* tuples returned in all, before the batch */
 	AlexAhead  *ahead;			/* NULL: not yet, or not for this table */
+	AlexReadahead readahead;
 
 	/* the batch */
 	uint64	   *tuples;			/* of "stride" words each */
@@ -176,6 +178,7 @@ alexbeginscan(Relation rel, int nkeys, int norderbys)
 	so->tuples = palloc(so->allocated * sizeof(uint64));
 	so->block = InvalidBlockNumber;
 	so->pin = InvalidBuffer;
+	alex_readahead_begin(&so->readahead);
 	scan->opaque = so;
 	scan->xs_itupdesc = RelationGetDescr(rel);
 	return scan;
@@ -441,6 +444,7 @@ read_batch(IndexScanDesc scan)
 	Page		page;
 	bool		more;
 	Size		need;
+	int64		reads;
 
 	if (alex_compare(so->low, so->high, words) >= 0)
 		return false;
@@ -453,7 +457,10 @@ read_batch(IndexScanDesc scan)
 	if (unlikely(so->nkilled > 0))
 		kill_entries(scan);
 	drop_pin(so);
+	reads = pgBufferUsage.shared_blks_read;
 	buffer = find_leaf(scan, target);
+	reads = pgBufferUsage.shared_blks_read - reads;
+	so->readahead.reads += reads;	/* these are not the rows' */
 	page = BufferGetPage(buffer);
 	compat_test_old_snapshot(scan->xs_snapshot, scan->indexRelation, page);
 	node = alex_cheader(page);
@@ -518,6 +525,10 @@ read_batch(IndexScanDesc scan)
 	}
 	else
 		UnlockReleaseBuffer(buffer);
+
+	/* the leaf was not in shared buffers: the next one may be asked for while this one's rows are worked on */
+	if (unlikely(reads > 0) && so->block != so->leaf && so->block != InvalidBlockNumber)
+		PrefetchBuffer(scan->indexRelation, MAIN_FORKNUM, so->block);
 	return true;
 }
 
@@ -598,6 +609,8 @@ return_tuple(IndexScanDesc scan, AlexScan *so, bool fresh)
 
 	if (so->ahead)
 		alex_ahead_prefetch(so->ahead, so->tuples, so->stride, so->next - 1, so->ntuples, fresh);
+	if (unlikely(so->readahead.distance > 0 || alex_blocks_were_read(&so->readahead)))
+		alex_readahead(&so->readahead, scan, so->tuples, so->stride, so->next - 1, so->ntuples, fresh);
 	scan->xs_heaptid = tuple->t_tid;
 	scan->xs_itup = tuple;
 	scan->xs_recheck = so->recheck;
