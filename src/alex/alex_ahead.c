@@ -1,5 +1,5 @@
 /*
- * alex_ahead.c - fetching rows of a heap from memory before the executor asks for them.
+ * alex_ahead.c - fetching rows from memory before the executor asks for them.
  */
 #include "alex_ahead.h"
 
@@ -8,15 +8,22 @@
 #include "access/itup.h"
 #include "access/relscan.h"
 #include "access/tableam.h"
+#include "pgstat.h"
 #include "port/pg_bitutils.h"
 #include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "compat.h"
+#include "omen.h"
+
 /* Rows ahead: first what leads to the row, then, when that has arrived, the row. */
 #define PAGE_AHEAD 8
 #define ROW_AHEAD 4
+
+/* A page is looked up in full every so many times that a hint would do. */
+#define FULL_LOOKUP 16
 
 /* Remembered blocks, a power of two: one for every block of the heap within these bounds (8 kB to 1 MB). */
 #define LEAST_PLACES 1024
@@ -30,9 +37,11 @@ typedef struct Place
 
 struct AlexAhead
 {
+	bool		omen;			/* an omen table, not a heap */
 	BlockNumber last;			/* of the tuple returned last */
 	BlockNumber asked;			/* for its page, last */
 	uint32		mask;
+	uint32		hints;			/* used, to find pages */
 	Place		places[FLEXIBLE_ARRAY_MEMBER];
 };
 
@@ -42,31 +51,22 @@ alex_ahead_begin(IndexScanDesc scan, MemoryContext context)
 	Relation	heap = scan->heapRelation;
 	AlexAhead  *ahead;
 	uint32		n;
+	bool		omen;
 
-	/* other table access methods have other states than IndexFetchHeapData; local buffers have no descriptors to wait for */
-	if (heap == NULL || scan->xs_heapfetch == NULL || scan->xs_want_itup ||
-		heap->rd_tableam != GetHeapamTableAmRoutine() || RelationUsesLocalBuffers(heap))
+	/* local buffers have no descriptors to wait for */
+	if (heap == NULL || scan->xs_heapfetch == NULL || scan->xs_want_itup || RelationUsesLocalBuffers(heap))
+		return NULL;
+	/* where they keep the buffer is known of these two, whose pages have line pointers at the same place */
+	omen = heap->rd_tableam->index_fetch_begin == omen_index_fetch_begin;
+	if (!omen && heap->rd_tableam != GetHeapamTableAmRoutine())
 		return NULL;
 
 	n = pg_nextpower2_32(Min(Max(RelationGetNumberOfBlocks(heap), LEAST_PLACES), MOST_PLACES));
 	ahead = MemoryContextAllocZero(context, offsetof(AlexAhead, places) + n * sizeof(Place));
+	ahead->omen = omen;
 	ahead->last = ahead->asked = InvalidBlockNumber;
 	ahead->mask = n - 1;
 	return ahead;
-}
-
-void
-alex_ahead_learn(AlexAhead *ahead, IndexScanDesc scan)
-{
-	Buffer		buffer = ((IndexFetchHeapData *) scan->xs_heapfetch)->xs_cbuf;
-
-	if (BufferIsValid(buffer) && BlockNumberIsValid(ahead->last))
-	{
-		Place	   *place = &ahead->places[ahead->last & ahead->mask];
-
-		place->block = ahead->last;
-		place->buffer = buffer;
-	}
 }
 
 /* The remembered page of a TID, or NULL. */
@@ -132,10 +132,42 @@ prefetch_row(AlexAhead *ahead, ItemPointer tid)
 	}
 }
 
-void
-alex_ahead_prefetch(AlexAhead *ahead, const uint64 *tuples, int stride, uint32 i, uint32 n, bool fresh)
+/*
+ * Pins the page of the row to be returned, for heapam_index_fetch_tuple(), the same in 15 to 18: it keeps the page of the last row pinned and looks
+ * for a page only if that is another one. A page that it goes to is pruned, so that is done here. Pinned by a hint, a buffer may not count as used, so
+ * now and then it is looked up in full.
+ */
+static Buffer
+go_to_page(AlexAhead *ahead, IndexScanDesc scan, BlockNumber block, Buffer hint)
 {
-	ahead->last = ItemPointerGetBlockNumberNoCheck(tid_at(tuples, stride, i));
+	IndexFetchHeapData *fetch = (IndexFetchHeapData *) scan->xs_heapfetch;
+	Relation	heap = scan->heapRelation;
+
+	if (BufferIsValid(fetch->xs_cbuf))
+		ReleaseBuffer(fetch->xs_cbuf);
+	fetch->xs_cbuf = InvalidBuffer;
+	if (BufferIsValid(hint) && ++ahead->hints % FULL_LOOKUP != 0 &&
+		ReadRecentBuffer(compat_locator(heap), MAIN_FORKNUM, block, hint))
+	{
+		pgstat_count_buffer_read(heap);
+		pgstat_count_buffer_hit(heap);
+		fetch->xs_cbuf = hint;
+	}
+	else
+		fetch->xs_cbuf = ReadBuffer(heap, block);
+	heap_page_prune_opt(heap, fetch->xs_cbuf);
+	return fetch->xs_cbuf;
+}
+
+void
+alex_ahead_prefetch(AlexAhead *ahead, IndexScanDesc scan, const uint64 *tuples, int stride, uint32 i, uint32 n, bool fresh)
+{
+	BlockNumber block = ItemPointerGetBlockNumberNoCheck(tid_at(tuples, stride, i));
+	Place	   *place = &ahead->places[block & ahead->mask];
+	Buffer		hint = place->block == block ? place->buffer : InvalidBuffer;
+	bool		stays = block == ahead->last;
+
+	ahead->last = block;
 	if (fresh)
 		for (uint32 j = i; j < n && j < i + PAGE_AHEAD; j++)
 			prefetch_page(ahead, tid_at(tuples, stride, j));
@@ -143,4 +175,9 @@ alex_ahead_prefetch(AlexAhead *ahead, const uint64 *tuples, int stride, uint32 i
 		prefetch_page(ahead, tid_at(tuples, stride, i + PAGE_AHEAD));
 	if (i + ROW_AHEAD < n)
 		prefetch_row(ahead, tid_at(tuples, stride, i + ROW_AHEAD));
+
+	if (stays)
+		return;
+	place->buffer = ahead->omen ? omen_index_fetch_go(scan->xs_heapfetch, block, hint) : go_to_page(ahead, scan, block, hint);
+	place->block = block;
 }

@@ -608,7 +608,7 @@ return_tuple(IndexScanDesc scan, AlexScan *so, bool fresh)
 	IndexTuple	tuple = (IndexTuple) tuple_at(so, so->next - 1);
 
 	if (so->ahead)
-		alex_ahead_prefetch(so->ahead, so->tuples, so->stride, so->next - 1, so->ntuples, fresh);
+		alex_ahead_prefetch(so->ahead, scan, so->tuples, so->stride, so->next - 1, so->ntuples, fresh);
 	if (unlikely(so->readahead.distance > 0 || alex_blocks_were_read(&so->readahead)))
 		alex_readahead(&so->readahead, scan, so->tuples, so->stride, so->next - 1, so->ntuples, fresh);
 	scan->xs_heaptid = tuple->t_tid;
@@ -641,8 +641,6 @@ alexgettuple(IndexScanDesc scan, ScanDirection direction)
 
 	if (unlikely(scan->kill_prior_tuple))
 		note_killed(scan);
-	if (so->ahead)
-		alex_ahead_learn(so->ahead, scan);
 	if (unlikely(so->next >= so->ntuples || so->forward != forward))
 		return gettuple_slowly(scan, forward);
 	so->next++;

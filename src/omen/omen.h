@@ -245,6 +245,8 @@ extern TM_Result omen_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapsho
 extern struct IndexFetchTableData *omen_index_fetch_begin(Relation rel);
 extern void omen_index_fetch_reset(struct IndexFetchTableData *data);
 extern void omen_index_fetch_end(struct IndexFetchTableData *data);
+/* Pins the page of the row to be fetched next, first looking where it may be; returns where it is. */
+extern Buffer omen_index_fetch_go(struct IndexFetchTableData *data, BlockNumber block, Buffer hint);
 extern bool omen_index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapshot snapshot,
 								   TupleTableSlot *slot, bool *call_again, bool *all_dead);
 extern bool omen_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slot);

@@ -117,7 +117,11 @@ typedef struct OmenIndexFetch
 	Buffer		buffer;			/* pinned from one row to the next, unless rows are copied */
 	Buffer		recent;			/* if they are: where the page of the last row was */
 	BlockNumber block;			/* of the last row */
+	uint32		hints;			/* used, to find pages */
 } OmenIndexFetch;
+
+/* A page found by a hint is pinned without adding to its usage count, so now and then it is looked up in full. */
+#define FULL_LOOKUP 16
 
 struct IndexFetchTableData *
 omen_index_fetch_begin(Relation rel)
@@ -150,6 +154,32 @@ omen_index_fetch_end(struct IndexFetchTableData *data)
 	pfree(data);
 }
 
+Buffer
+omen_index_fetch_go(struct IndexFetchTableData *data, BlockNumber block, Buffer hint)
+{
+	OmenIndexFetch *fetch = (OmenIndexFetch *) data;
+	Relation	rel = data->rel;
+
+	if (block == fetch->block)
+		return BufferIsValid(fetch->buffer) ? fetch->buffer : fetch->recent;
+	if (BufferIsValid(fetch->buffer))
+		ReleaseBuffer(fetch->buffer);
+	fetch->buffer = InvalidBuffer;
+	fetch->block = InvalidBlockNumber;
+	if (BufferIsValid(hint) && ++fetch->hints % FULL_LOOKUP != 0 &&
+		ReadRecentBuffer(compat_locator(rel), MAIN_FORKNUM, block, hint))
+	{
+		pgstat_count_buffer_read(rel);
+		pgstat_count_buffer_hit(rel);
+		fetch->buffer = hint;
+	}
+	else
+		fetch->buffer = ReadBuffer(rel, block);
+	fetch->block = block;
+	omen_prune_opt(rel, fetch->buffer);
+	return fetch->buffer;
+}
+
 bool
 omen_index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapshot snapshot,
 					   TupleTableSlot *slot, bool *call_again, bool *all_dead)
@@ -159,11 +189,7 @@ omen_index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapsh
 	bool		found;
 
 	if (block != fetch->block)
-	{
-		fetch->buffer = ReleaseAndReadBuffer(fetch->buffer, data->rel, block);
-		fetch->block = block;
-		omen_prune_opt(data->rel, fetch->buffer);
-	}
+		omen_index_fetch_go(data, block, InvalidBuffer);
 	else if (!BufferIsValid(fetch->buffer))
 	{
 		if (ReadRecentBuffer(compat_locator(data->rel), MAIN_FORKNUM, block, fetch->recent))
