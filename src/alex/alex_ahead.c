@@ -8,22 +8,18 @@
 #include "access/itup.h"
 #include "access/relscan.h"
 #include "access/tableam.h"
-#include "pgstat.h"
 #include "port/pg_bitutils.h"
 #include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "compat.h"
 #include "omen.h"
+#include "recent_page.h"
 
 /* Rows ahead: first what leads to the row, then, when that has arrived, the row. */
 #define PAGE_AHEAD 8
 #define ROW_AHEAD 4
-
-/* A page is looked up in full every so many times that a hint would do. */
-#define FULL_LOOKUP 16
 
 /* Remembered blocks, a power of two: one for every block of the heap within these bounds (8 kB to 1 MB). */
 #define LEAST_PLACES 1024
@@ -41,7 +37,6 @@ struct AlexAhead
 	BlockNumber last;			/* of the tuple returned last */
 	BlockNumber asked;			/* for its page, last */
 	uint32		mask;
-	uint32		hints;			/* used, to find pages */
 	Place		places[FLEXIBLE_ARRAY_MEMBER];
 };
 
@@ -134,28 +129,18 @@ prefetch_row(AlexAhead *ahead, ItemPointer tid)
 
 /*
  * Pins the page of the row to be returned, for heapam_index_fetch_tuple(), the same in 15 to 18: it keeps the page of the last row pinned and looks
- * for a page only if that is another one. A page that it goes to is pruned, so that is done here. Pinned by a hint, a buffer may not count as used, so
- * now and then it is looked up in full.
+ * for a page only if that is another one. A page that it goes to is pruned, so that is done here.
  */
 static Buffer
-go_to_page(AlexAhead *ahead, IndexScanDesc scan, BlockNumber block, Buffer hint)
+go_to_page(IndexScanDesc scan, BlockNumber block, Buffer hint)
 {
 	IndexFetchHeapData *fetch = (IndexFetchHeapData *) scan->xs_heapfetch;
-	Relation	heap = scan->heapRelation;
 
 	if (BufferIsValid(fetch->xs_cbuf))
 		ReleaseBuffer(fetch->xs_cbuf);
 	fetch->xs_cbuf = InvalidBuffer;
-	if (BufferIsValid(hint) && ++ahead->hints % FULL_LOOKUP != 0 &&
-		ReadRecentBuffer(compat_locator(heap), MAIN_FORKNUM, block, hint))
-	{
-		pgstat_count_buffer_read(heap);
-		pgstat_count_buffer_hit(heap);
-		fetch->xs_cbuf = hint;
-	}
-	else
-		fetch->xs_cbuf = ReadBuffer(heap, block);
-	heap_page_prune_opt(heap, fetch->xs_cbuf);
+	fetch->xs_cbuf = recent_page(scan->heapRelation, block, hint);
+	heap_page_prune_opt(scan->heapRelation, fetch->xs_cbuf);
 	return fetch->xs_cbuf;
 }
 
@@ -178,6 +163,6 @@ alex_ahead_prefetch(AlexAhead *ahead, IndexScanDesc scan, const uint64 *tuples, 
 
 	if (stays)
 		return;
-	place->buffer = ahead->omen ? omen_index_fetch_go(scan->xs_heapfetch, block, hint) : go_to_page(ahead, scan, block, hint);
+	place->buffer = ahead->omen ? omen_index_fetch_go(scan->xs_heapfetch, block, hint) : go_to_page(scan, block, hint);
 	place->block = block;
 }

@@ -7,6 +7,7 @@
 #include "access/relscan.h"
 #include "access/tableam.h"
 #include "storage/bufmgr.h"
+#include "storage/smgr.h"
 #include "utils/rel.h"
 #include "utils/spccache.h"
 
@@ -30,6 +31,14 @@ limit_of(IndexScanDesc scan)
 	if (heap == NULL || heap->rd_tableam->scan_bitmap_next_tuple == NULL || RelationUsesLocalBuffers(heap))
 		return 0;
 	return get_tablespace_io_concurrency(heap->rd_rel->reltablespace);
+}
+
+bool
+alex_block_exists(Relation rel, BlockNumber block, BlockNumber *nblocks)
+{
+	if (block >= *nblocks)
+		*nblocks = smgrnblocks(RelationGetSmgr(rel), MAIN_FORKNUM);
+	return block < *nblocks;
 }
 
 static inline BlockNumber
@@ -58,21 +67,23 @@ alex_readahead(AlexReadahead *ahead, IndexScanDesc scan, const uint64 *tuples, i
 		ahead->pending--;
 
 	if (missed)
-	{
 		ahead->distance = Min(Max(2 * ahead->distance, 1), ahead->limit);
-		ahead->found = 0;
-	}
 	for (; ahead->next < n && ahead->pending < ahead->distance; ahead->next++)
 	{
 		BlockNumber block = block_at(tuples, stride, ahead->next);
 		PrefetchBufferResult result;
 
-		if (block == block_at(tuples, stride, ahead->next - 1))
+		if (block == block_at(tuples, stride, ahead->next - 1) || !alex_block_exists(scan->heapRelation, block, &ahead->nblocks))
 			continue;
 		result = PrefetchBuffer(scan->heapRelation, MAIN_FORKNUM, block);
+		if (!BufferIsValid(result.recent_buffer) && !result.initiated_io)
+			ahead->limit = ahead->distance = 0; /* it cannot be asked for: direct I/O, or a system that has no such call */
 		ahead->pending++;
 		ahead->found = BufferIsValid(result.recent_buffer) ? ahead->found + 1 : 0;
 		if (ahead->found >= ENOUGH_FOUND)
 			ahead->distance = ahead->found = 0;
 	}
+	/* not called again before there is a reason to: by then it may be another array */
+	if (ahead->distance == 0)
+		ahead->next = 0;
 }

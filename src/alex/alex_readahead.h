@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "utils/rel.h"
 #include "executor/instrument.h"
 
 typedef struct AlexReadahead
@@ -23,6 +24,7 @@ typedef struct AlexReadahead
 	int			distance;		/* blocks ahead by now; 0: none */
 	int			pending;		/* blocks asked for and not reached yet, roughly */
 	int			found;			/* blocks in a row that were in shared buffers */
+	BlockNumber nblocks;		/* of the table, when last looked at */
 	uint32		next;			/* the tuple of the array whose block has not been asked for */
 } AlexReadahead;
 
@@ -34,6 +36,12 @@ alex_blocks_were_read(const AlexReadahead *ahead)
 {
 	return ahead->reads != pgBufferUsage.shared_blks_read;
 }
+
+/*
+ * Does the relation have the block? To ask for another one ahead would be an error, for a row that the scan may never come to: damaged pages
+ * name such. *nblocks is what is known, at first 0.
+ */
+extern bool alex_block_exists(Relation rel, BlockNumber block, BlockNumber *nblocks);
 
 /*
  * To be called when blocks were read or the distance is not zero, and tuple i of n is about to be returned; for the first time if "fresh" is set

@@ -18,20 +18,17 @@
 #include "alex_route.h"
 
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/buf_internals.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
+#include "recent_page.h"
+
 /* A node is copied after it was passed so often: a copy costs about as much as 16 to 20 descents through the node. */
 #define COPY_AFTER 16
 
-/*
- * A remembered buffer is pinned without adding to its usage count, so now and then it is looked up in full: or else the
- * clock would evict the leaves used most. What else is remembered of a leaf is renewed then, too.
- */
+/* What is remembered of a leaf's layout is renewed every so many times. */
 #define LEAF_USES 16
 
 /*
@@ -450,14 +447,8 @@ alex_route_leaf(Relation rel, const AlexIndex *index, const uint64 *position, in
 		}
 	}
 
-	if (BufferIsValid(buffer) && ++leaf->uses % LEAF_USES != 0 &&
-		ReadRecentBuffer(compat_locator(rel), MAIN_FORKNUM, leaf->block, buffer))
-	{
-		pgstat_count_buffer_read(rel);
-		pgstat_count_buffer_hit(rel);
-	}
-	else
-		buffer = leaf->buffer = ReadBuffer(rel, leaf->block);
+	buffer = leaf->buffer = recent_page(rel, leaf->block, buffer);
+	leaf->uses++;
 	alex_lock(rel, index, buffer, access);
 	if (!alex_covers(BufferGetPage(buffer), 0, position))
 	{

@@ -527,7 +527,8 @@ read_batch(IndexScanDesc scan)
 		UnlockReleaseBuffer(buffer);
 
 	/* the leaf was not in shared buffers: the next one may be asked for while this one's rows are worked on */
-	if (unlikely(reads > 0) && so->block != so->leaf && so->block != InvalidBlockNumber)
+	if (unlikely(reads > 0) && so->block != so->leaf && so->block != InvalidBlockNumber &&
+		alex_block_exists(scan->indexRelation, so->block, &(BlockNumber) {0}))
 		PrefetchBuffer(scan->indexRelation, MAIN_FORKNUM, so->block);
 	return true;
 }

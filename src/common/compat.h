@@ -135,4 +135,18 @@ compat_extend_relation(Relation rel)
 #endif
 }
 
+/*
+ * What ReadBuffer() counts for pg_stat_io when it finds a page, for one pinned with ReadRecentBuffer(), which does not; it needs pgstat.h. The
+ * context of temporary tables is another.
+ */
+#if PG_VERSION_NUM >= 180000
+#define compat_count_io_hit(buffer) \
+	pgstat_count_io_op(BufferIsLocal(buffer) ? IOOBJECT_TEMP_RELATION : IOOBJECT_RELATION, IOCONTEXT_NORMAL, IOOP_HIT, 1, 0)
+#elif PG_VERSION_NUM >= 160000
+#define compat_count_io_hit(buffer) \
+	pgstat_count_io_op(BufferIsLocal(buffer) ? IOOBJECT_TEMP_RELATION : IOOBJECT_RELATION, IOCONTEXT_NORMAL, IOOP_HIT)
+#else
+#define compat_count_io_hit(buffer) ((void) 0)
+#endif
+
 #endif							/* OMEN_ALEX_COMPAT_H */

@@ -11,6 +11,7 @@
 #include "storage/procarray.h"
 
 #include "omen_private.h"
+#include "recent_page.h"
 
 #if PG_VERSION_NUM < 160000
 #define HeapTupleHeaderAdvanceConflictHorizon HeapTupleHeaderAdvanceLatestRemovedXid
@@ -117,11 +118,7 @@ typedef struct OmenIndexFetch
 	Buffer		buffer;			/* pinned from one row to the next, unless rows are copied */
 	Buffer		recent;			/* if they are: where the page of the last row was */
 	BlockNumber block;			/* of the last row */
-	uint32		hints;			/* used, to find pages */
 } OmenIndexFetch;
-
-/* A page found by a hint is pinned without adding to its usage count, so now and then it is looked up in full. */
-#define FULL_LOOKUP 16
 
 struct IndexFetchTableData *
 omen_index_fetch_begin(Relation rel)
@@ -160,21 +157,18 @@ omen_index_fetch_go(struct IndexFetchTableData *data, BlockNumber block, Buffer 
 	OmenIndexFetch *fetch = (OmenIndexFetch *) data;
 	Relation	rel = data->rel;
 
+	if (unlikely(!BlockNumberIsValid(block)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("an index of table \"%s\" has an entry for a block that cannot exist", RelationGetRelationName(rel)),
+				 errhint("Rebuild the index with REINDEX.")));
 	if (block == fetch->block)
 		return BufferIsValid(fetch->buffer) ? fetch->buffer : fetch->recent;
 	if (BufferIsValid(fetch->buffer))
 		ReleaseBuffer(fetch->buffer);
 	fetch->buffer = InvalidBuffer;
 	fetch->block = InvalidBlockNumber;
-	if (BufferIsValid(hint) && ++fetch->hints % FULL_LOOKUP != 0 &&
-		ReadRecentBuffer(compat_locator(rel), MAIN_FORKNUM, block, hint))
-	{
-		pgstat_count_buffer_read(rel);
-		pgstat_count_buffer_hit(rel);
-		fetch->buffer = hint;
-	}
-	else
-		fetch->buffer = ReadBuffer(rel, block);
+	fetch->buffer = recent_page(rel, block, hint);
 	fetch->block = block;
 	omen_prune_opt(rel, fetch->buffer);
 	return fetch->buffer;
@@ -188,15 +182,10 @@ omen_index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapsh
 	BlockNumber block = ItemPointerGetBlockNumber(tid);
 	bool		found;
 
-	if (block != fetch->block)
+	if (block != fetch->block || !BlockNumberIsValid(block))
 		omen_index_fetch_go(data, block, InvalidBuffer);
 	else if (!BufferIsValid(fetch->buffer))
-	{
-		if (ReadRecentBuffer(compat_locator(data->rel), MAIN_FORKNUM, block, fetch->recent))
-			fetch->buffer = fetch->recent;
-		else
-			fetch->buffer = ReadBuffer(data->rel, block);
-	}
+		fetch->buffer = recent_page(data->rel, block, fetch->recent);
 
 	LockBuffer(fetch->buffer, BUFFER_LOCK_SHARE);
 	compat_test_old_snapshot(snapshot, data->rel, BufferGetPage(fetch->buffer));
