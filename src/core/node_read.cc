@@ -196,6 +196,12 @@ alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool b
 	if (node.has_delta())
 	{
 		uint64_t delta[ALEX_MAX_DELTA * ALEX_MAX_RECORD_WORDS];
+
+		/* the base alone has enough: fresh records beyond its last one are not among those wanted, and need no sorting */
+		if (*more && backward)
+			low = out;
+		else if (*more)
+			high = out + static_cast<size_t>(n - 1) * s;
 		uint32_t d = node.sorted_delta(low, high, delta);
 
 		alex::merge_records(out, n, delta, d, s, w);
