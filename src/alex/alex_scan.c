@@ -41,7 +41,7 @@
 #endif
 
 #define FIRST_BATCH 4
-#define BATCH_GROWTH 8
+#define BATCH_GROWTH 4
 #define LAST_BATCH 2048
 
 /* Rows fetched by one scan after which it remembers where their blocks are in shared buffers. */
@@ -469,6 +469,7 @@ read_batch(IndexScanDesc scan)
 	if (unlikely(need > so->allocated))
 	{
 		/* palloc is fine under a share lock, but an interrupt must wait */
+		need = Max(need, 2 * so->allocated);
 		pfree(so->tuples);
 		so->tuples = MemoryContextAlloc(so->context, need * sizeof(uint64));
 		so->allocated = need;
