@@ -102,7 +102,7 @@ operations(const std::string &name, Tids tids)
 	std::vector<uint64_t> out(static_cast<size_t>(ALEX_MAX_RECORDS + page_size / 8) * ALEX_MAX_RECORD_WORDS);
 
 	count("sort" + of, total, [&] {
-		alex_sort_many(sorted.data(), records.data(), total, sorted.stride(), [] {});
+		alex_sort_records(sorted.data(), records.data(), total, sorted.stride(), [] {});
 	});
 	count("build" + of, total, [&] { build_leaves(sorted, set.words, out); });
 	tree.build(sorted, 0);

@@ -142,23 +142,16 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 		Page		page = BufferGetPage(buffer);
 		const AlexNodeHeader *node = alex_cheader(page);
 		bool		more;
-		uint32		n = alex_collect(page, low, equal->high, false, CHECK_BATCH, records, &more);
+		uint32		n = alex_collect_living(page, low, equal->high, false, CHECK_BATCH, records, &more);
 		bool		over = false;
 		bool		killed = false;
 
-		if (alex_has_killed(page))
-			alex_mark_killed(page, records, n);
 		for (uint32 i = 0; i < n && !over; i++)
 		{
 			uint64	   *record = records + i * (words + 1);
 			ItemPointerData other;
 			bool		dead;
 
-			if (record[words] & ALEX_KILLED)
-			{
-				record[words] &= ~ALEX_KILLED;
-				continue;
-			}
 			alex_tie_to_tid(record[words], &other);
 			over = check_entry(heap, tid, &other, check, conflict, &dead);
 			if (dead && alex_kill(page, record))

@@ -360,24 +360,6 @@ tuple_position(const AlexScan *so, uint32 i, uint64 *position)
 	position[so->index.words] = ext | alex_tid_bits(&tuple->t_tid);
 }
 
-/* Takes the records marked dead out of the batch that is being read. */
-static pg_noinline void
-leave_out_killed(AlexScan *so, Page page)
-{
-	uint32		kept = 0;
-
-	if (alex_mark_killed(page, so->tuples, so->ntuples) == 0)
-		return;
-	for (uint32 i = 0; i < so->ntuples; i++)
-		if ((tuple_at(so, i)[so->index.words] & ALEX_KILLED) == 0)
-		{
-			if (kept < i)
-				copy_position(so, tuple_at(so, kept), tuple_at(so, i));
-			kept++;
-		}
-	so->ntuples = kept;
-}
-
 /* Marks the entries of dead rows that were noted, where they are still the ones that were read. */
 static pg_noinline void
 kill_entries(IndexScanDesc scan)
@@ -475,7 +457,8 @@ read_batch(IndexScanDesc scan)
 		so->allocated = need;
 	}
 	count_returned(so);
-	so->ntuples = alex_collect(page, so->low, so->high, !so->forward, so->batch_size, so->tuples, &more);
+	so->ntuples = (scan->ignore_killed_tuples ? alex_collect_living : alex_collect)
+		(page, so->low, so->high, !so->forward, so->batch_size, so->tuples, &more);
 	so->next = 0;
 	so->block = so->leaf = BufferGetBlockNumber(buffer);
 	so->leaf_lsn = PageGetLSN(page);	/* if a hint's image changes it meanwhile, a mark may be lost */
@@ -515,8 +498,6 @@ read_batch(IndexScanDesc scan)
 	}
 	so->batch_size = Min(so->batch_size * BATCH_GROWTH, LAST_BATCH);
 
-	if (so->ntuples > 0 && alex_has_killed(page) && scan->ignore_killed_tuples)
-		leave_out_killed(so, page);
 	make_tuples(so);
 
 	if (so->ntuples > 0 && (so->index_only || !IsMVCCSnapshot(scan->xs_snapshot) || !RelationNeedsWAL(scan->indexRelation)))

@@ -234,7 +234,7 @@ sort_memory(AlexSort *sort)
 	{
 		uint64	   *spare = MemoryContextAllocHuge(CurrentMemoryContext, sort->n * sort->words * sizeof(uint64));
 
-		alex_sort_many(sort->records, spare, sort->n, sort->words, look_for_interrupts);
+		alex_sort_records(sort->records, spare, sort->n, sort->words, look_for_interrupts);
 		pfree(spare);
 		sort->sorted = true;
 	}

@@ -172,6 +172,13 @@ uint32_t alex_collect(const void *page, const uint64_t *low, const uint64_t *hig
 					  uint64_t *out, bool *more);
 
 /*
+ * The same without the records marked as dead to everyone (alex_kill), which cost hardly anything then. *more may be set where only
+ * such ones are left.
+ */
+uint32_t alex_collect_living(const void *page, const uint64_t *low, const uint64_t *high, bool backward, uint32_t max,
+							 uint64_t *out, bool *more);
+
+/*
  * Reads base and delta merged, in order. "out" holds alex_record_count() records.
  * Returns the number of records.
  */
@@ -368,14 +375,11 @@ bool alex_node_store_planned(void *page, const AlexPlan *plan, const uint64_t *c
 
 /* ---- sorting ---- */
 
-/* Sorts n records of "stride" words by their first "sort_words" words. */
-void alex_sort_records(uint64_t *records, size_t n, int stride, int sort_words);
-
 /*
- * Sorts n records of "stride" words by all of them, faster where they are many. "spare" has room for as many. "pause" is
- * called now and then, and need not return.
+ * Sorts n records of "stride" words by all of them. "spare" has room for as many. "pause" is called now and then where they are
+ * many, and need not return.
  */
-void alex_sort_many(uint64_t *records, uint64_t *spare, size_t n, int stride, void (*pause)(void));
+void alex_sort_records(uint64_t *records, uint64_t *spare, size_t n, int stride, void (*pause)(void));
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,7 @@
 
 #include "alex_core.h"
 #include "frame_codec.h"
+#include "node_absent.h"
 #include "node_delta.h"
 #include "node_removed.h"
 
@@ -132,25 +133,26 @@ class Node
 	uint32_t lower_bound(const uint64_t *position) const;
 
 	/**
-	 * Reads the first (backward: the last) of base records first .. end - 1 that are not removed, at most "max" of them, in
+	 * Reads the first (backward: the last) of base records first .. end - 1 that are not absent, at most "max" of them, in
 	 * ascending or descending order. *more is set if there are more. Returns how many.
 	 */
 	uint32_t read_there(uint32_t first, uint32_t end, uint32_t max, uint64_t *out, bool backward, bool descending,
-						bool *more) const;
+						bool *more, const Absent &absent) const;
 
 	/**
 	 * Reads the first base records in [low, high), at most max of them, for lookups that expect very few: one search, and reading
 	 * on from there. *more is set if there are more. Returns how many.
 	 */
-	uint32_t read_few(const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t *out, bool *more) const;
+	uint32_t read_few(const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t *out, bool *more,
+					  const Absent &absent) const;
 
 	uint32_t predict(uint64_t word) const;
 
 	/** How many slots apart two words are by the model. */
 	uint32_t slots(uint64_t distance) const;
 
-	/** Copies the delta's records within [low, high) to out, sorted; either bound may be null. */
-	uint32_t sorted_delta(const uint64_t *low, const uint64_t *high, uint64_t *out) const;
+	/** Copies the delta's records within [low, high) to out, sorted, without the killed ones, if given; either bound may be null. */
+	uint32_t sorted_delta(const uint64_t *low, const uint64_t *high, uint64_t *out, const KilledBits *killed = nullptr) const;
 
   private:
 	const char *page_;

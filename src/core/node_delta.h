@@ -137,9 +137,34 @@ class Delta
 		return true;
 	}
 
-	/** Calls found(record) with the records within [low, high), newest first; either bound may be null. */
+	/** The slot that holds a record, or -1. */
+	int find(const uint64_t *record) const
+	{
+		unsigned char wanted[ALEX_MAX_RECORD_WORDS * sizeof(uint64_t)] = {};
+		const uint32_t n = count();
+
+		if (!encode(record, wanted))
+			return -1;
+
+		const uint64_t mask = size_ < 8 ? (UINT64_C(1) << size_ * 8) - 1 : ~UINT64_C(0);
+		const uint64_t start = load(reinterpret_cast<const char *>(wanted)) & mask;
+
+		for (uint32_t i = 0; i < n; i++)
+			if ((load(slot(i)) & mask) == start && std::memcmp(slot(i), wanted, size_) == 0)
+				return static_cast<int>(i);
+		return -1;
+	}
+
+	/** Calls found(record) with the records within [low, high), oldest first; either bound may be null. */
 	template <typename Found>
 	void for_each(const uint64_t *low, const uint64_t *high, const Found &found) const
+	{
+		for_each(low, high, [](uint32_t) { return true; }, found);
+	}
+
+	/** The same with those whose slot is wanted(i). */
+	template <typename Wanted, typename Found>
+	void for_each(const uint64_t *low, const uint64_t *high, const Wanted &wanted, const Found &found) const
 	{
 		uint32_t n = count();
 		int c = 0;
@@ -169,13 +194,13 @@ class Delta
 
 		uint64_t span = to - from;
 		uint64_t mask = mask_[c];
-		const char *at = slot(n - 1) + start_[c];
+		const char *at = slot(0) + start_[c];
 
-		for (uint32_t i = n; i-- > 0; at += size_)
+		for (uint32_t i = 0; i < n; i++, at -= size_)
 		{
 			uint64_t record[ALEX_MAX_RECORD_WORDS];
 
-			if ((load(at) & mask) - from > span)
+			if ((load(at) & mask) - from > span || !wanted(i))
 				continue;
 			read(i, record);
 			if ((!low || alex_compare(record, low, words_) >= 0) && (!high || alex_compare(record, high, words_) < 0))

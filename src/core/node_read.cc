@@ -44,14 +44,13 @@ Node::read_range(uint32_t first, uint32_t n, uint64_t *out, bool backward) const
 
 uint32_t
 Node::read_there(uint32_t first, uint32_t end, uint32_t max, uint64_t *out, bool backward, bool descending,
-				 bool *more) const
+				 bool *more, const Absent &absent) const
 {
-	const Removed gone = removed();
 	const size_t s = stride();
 	uint32_t n = 0;
 
 	*more = false;
-	if (!gone.any())
+	if (!absent.any())
 	{
 		n = std::min(end - first, max);
 		*more = n < end - first;
@@ -60,38 +59,44 @@ Node::read_there(uint32_t first, uint32_t end, uint32_t max, uint64_t *out, bool
 	}
 	while (first < end && n < max)
 	{
-		/* as many as there is room for, less those that are removed */
+		/* as many as there is room for, less those that are absent */
 		const uint32_t m = std::min(end - first, max - n);
 		const uint32_t from = backward ? end - m : first;
 		uint64_t *to = out + n * s;
 
 		read_range(from, m, to, backward);
-		n += gone.leave_out(from, m, to, s, backward);
+		n += absent.leave_out(from, m, to, s, backward);
 		if (backward)
 			end = from;
 		else
 			first = from + m;
 	}
-	*more = gone.any_left(first, end);
+	*more = absent.any_left(first, end);
 	if (backward != descending)
 		reverse(out, n, static_cast<int>(s));
 	return n;
 }
 
 uint32_t
-Node::sorted_delta(const uint64_t *low, const uint64_t *high, uint64_t *out) const
+Node::sorted_delta(const uint64_t *low, const uint64_t *high, uint64_t *out, const KilledBits *killed) const
 {
 	int s = stride();
 	uint32_t found = 0;
 
 	if (!has_delta())
 		return 0;
-	delta().for_each(low, high, [&](const uint64_t *record) {
-		std::memcpy(out + static_cast<size_t>(found) * s, record, s * sizeof(uint64_t));
-		found++;
-	});
+	delta().for_each(
+		low, high, [&](uint32_t i) { return !killed || !killed->test(count() + i); },
+		[&](const uint64_t *record) {
+			std::memcpy(out + static_cast<size_t>(found) * s, record, s * sizeof(uint64_t));
+			found++;
+		});
 	if (found > 1)
-		alex_sort_records(out, found, s, words() + 1);
+	{
+		uint64_t spare[ALEX_MAX_DELTA * ALEX_MAX_RECORD_WORDS];
+
+		alex_sort_records(out, spare, found, s, nullptr); /* too few for a pause */
+	}
 	return found;
 }
 
@@ -168,18 +173,21 @@ alex_find_separator(const uint64_t *separators, uint32_t n, int words, const uin
 	return beyond > 0 ? beyond - 1 : 0;
 }
 
-extern "C" uint32_t
-alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool backward, uint32_t max, uint64_t *out,
-			 bool *more)
+namespace
 {
-	Node node(page);
+
+uint32_t
+collect(const Node &node, const uint64_t *low, const uint64_t *high, bool backward, uint32_t max, uint64_t *out, bool *more,
+		const alex::KilledBits *killed)
+{
+	const alex::Absent absent(node.removed(), killed);
 	int s = node.stride();
 	int w = node.words();
 	uint32_t n;
 
 	*more = false;
 	if (!backward && max <= 4 && high)
-		n = node.read_few(low, high, max, out, more);
+		n = node.read_few(low, high, max, out, more, absent);
 	else
 	{
 		uint32_t first = node.lower_bound(low);
@@ -188,7 +196,7 @@ alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool b
 		end = std::max(first, end); /* a damaged node need not be sorted */
 		bool alone = !node.has_delta();
 
-		n = node.read_there(first, end, max, out, backward, backward && alone, more);
+		n = node.read_there(first, end, max, out, backward, backward && alone, more, absent);
 		if (backward && alone)
 			return n;
 	}
@@ -202,7 +210,7 @@ alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool b
 			low = out;
 		else if (*more)
 			high = out + static_cast<size_t>(n - 1) * s;
-		uint32_t d = node.sorted_delta(low, high, delta);
+		uint32_t d = node.sorted_delta(low, high, delta, killed);
 
 		alex::merge_records(out, n, delta, d, s, w);
 		n += d;
@@ -219,6 +227,24 @@ alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool b
 	return n;
 }
 
+} // namespace
+
+extern "C" uint32_t
+alex_collect(const void *page, const uint64_t *low, const uint64_t *high, bool backward, uint32_t max, uint64_t *out,
+			 bool *more)
+{
+	return collect(Node(page), low, high, backward, max, out, more, nullptr);
+}
+
+extern "C" uint32_t
+alex_collect_living(const void *page, const uint64_t *low, const uint64_t *high, bool backward, uint32_t max, uint64_t *out,
+					bool *more)
+{
+	const alex::KilledBits killed(page);
+
+	return collect(Node(page), low, high, backward, max, out, more, killed.any() ? &killed : nullptr);
+}
+
 extern "C" uint32_t
 alex_used_slots(const void *page)
 {
@@ -233,7 +259,7 @@ alex_decode(const void *page, uint64_t *out)
 	uint32_t d = node.sorted_delta(nullptr, nullptr, delta);
 
 	bool more;
-	uint32_t n = node.read_there(0, node.count(), node.count() - node.removed().all(), out, false, false, &more);
+	uint32_t n = node.read_there(0, node.count(), node.count() - node.removed().all(), out, false, false, &more, alex::Absent(node.removed(), nullptr));
 
 	alex::merge_records(out, n, delta, d, node.stride(), node.words());
 	return n + d;

@@ -197,44 +197,6 @@ class Removed
 
 	static void set_bit(char *bits, uint32_t i) { bits[i / 8] = static_cast<char>(bits[i / 8] | 1 << i % 8); }
 
-	/** Is there any that is not removed among records first .. end - 1? */
-	bool any_left(uint32_t first, uint32_t end) const { return first < end && next(first, end) < end; }
-
-	/** Takes the removed ones out of records first .. first + n - 1, "stride" words each, last one first if "backward". Returns how many are left. */
-	uint32_t leave_out(uint32_t first, uint32_t n, uint64_t *records, size_t stride, bool backward) const
-	{
-		uint64_t *to = records;
-		uint32_t done = 0; /* records moved or left where they are, and removed ones */
-		auto keep = [&](uint32_t end) {
-			const uint64_t *run = records + done * stride;
-			const size_t words = (end - done) * stride;
-
-			if (to != run)
-				std::memmove(to, run, words * sizeof(uint64_t));
-			to += words;
-			done = end + 1;
-		};
-
-		for (uint32_t j = 0; j < n;)
-		{
-			/* the bits of the records from the j-th on, its own lowest (backward: highest) */
-			const uint32_t i = backward ? first + n - 1 - j : first + j;
-			const uint32_t m = std::min(backward ? (i & 63) + 1 : 64 - (i & 63), n - j);
-			uint64_t bits = word(i & ~63u);
-
-			if (backward)
-				for (bits = bits << (63 - (i & 63)) & ~(m < 64 ? UINT64_MAX >> m : 0); bits != 0; bits &= ~(UINT64_C(1) << (63 - std::countl_zero(bits))))
-					keep(j + static_cast<uint32_t>(std::countl_zero(bits)));
-			else
-				for (bits = bits >> (i & 63) & mask(m); bits != 0; bits &= bits - 1)
-					keep(j + static_cast<uint32_t>(std::countr_zero(bits)));
-			j += m;
-		}
-		if (done < n)
-			keep(n);
-		return static_cast<uint32_t>((to - records) / static_cast<std::ptrdiff_t>(stride));
-	}
-
 	/** The low n bits, or all. */
 	static constexpr uint64_t mask(uint32_t n) { return n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX; }
 

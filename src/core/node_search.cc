@@ -136,15 +136,15 @@ Lookup<W>::lower_bound(const uint64_t *position)
 
 template <int W>
 uint32_t
-few(const Node &node, const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t *out, bool *more)
+few(const Node &node, const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t *out, bool *more,
+	const Absent &absent)
 {
 	Lookup<W> lookup(node);
-	const Removed removed = node.removed();
 	const uint32_t count = node.count();
 	int stride = node.stride();
 	uint32_t n = 0;
 
-	for (uint32_t i = removed.next(lookup.lower_bound(low), count); i < count; i = removed.next(i + 1, count))
+	for (uint32_t i = absent.next(lookup.lower_bound(low), count); i < count; i = absent.next(i + 1, count))
 	{
 		uint64_t beyond[W + 1];
 
@@ -184,7 +184,8 @@ Node::lower_bound(const uint64_t *position) const
 }
 
 uint32_t
-Node::read_few(const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t *out, bool *more) const
+Node::read_few(const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t *out, bool *more,
+			   const Absent &absent) const
 {
 	*more = false;
 	if (count() == 0)
@@ -192,13 +193,13 @@ Node::read_few(const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t
 	switch (words())
 	{
 		case 1:
-			return few<1>(*this, low, high, max, out, more);
+			return few<1>(*this, low, high, max, out, more, absent);
 		case 2:
-			return few<2>(*this, low, high, max, out, more);
+			return few<2>(*this, low, high, max, out, more, absent);
 		case 3:
-			return few<3>(*this, low, high, max, out, more);
+			return few<3>(*this, low, high, max, out, more, absent);
 		default:
-			return few<4>(*this, low, high, max, out, more);
+			return few<4>(*this, low, high, max, out, more, absent);
 	}
 }
 

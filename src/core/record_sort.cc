@@ -1,5 +1,5 @@
 /*
- * record_sort.cc - sorting arrays of records: the few of a delta by comparisons, the many of a build by radix.
+ * record_sort.cc - sorting arrays of records by radix: the many of a build, and the few of a delta.
  */
 #include <array>
 
@@ -7,23 +7,6 @@
 
 namespace
 {
-
-template <int kStride>
-void
-sort_fixed(uint64_t *records, size_t n, int sort_words)
-{
-	using Record = std::array<uint64_t, kStride>;
-	auto *begin = reinterpret_cast<Record *>(records);
-	auto less = [sort_words](const Record &a, const Record &b) {
-		for (int i = 0; i < sort_words; i++)
-			if (a[i] != b[i])
-				return a[i] < b[i];
-		return false;
-	};
-
-	if (!std::is_sorted(begin, begin + n, less))
-		std::sort(begin, begin + n, less);
-}
 
 constexpr size_t kInsertion = 16; /* records that insertion sorts faster than anything else */
 constexpr size_t kOnePass = 128;  /* records that one pass brings so near their places that insertion does the rest */
@@ -157,7 +140,7 @@ radix_sort(uint64_t *records, uint64_t *spare, size_t n, void (*pause)(void))
 } // namespace
 
 extern "C" void
-alex_sort_many(uint64_t *records, uint64_t *spare, size_t n, int stride, void (*pause)(void))
+alex_sort_records(uint64_t *records, uint64_t *spare, size_t n, int stride, void (*pause)(void))
 {
 	switch (stride)
 	{
@@ -175,29 +158,6 @@ alex_sort_many(uint64_t *records, uint64_t *spare, size_t n, int stride, void (*
 			break;
 		default:
 			radix_sort<6>(records, spare, n, pause);
-			break;
-	}
-}
-
-extern "C" void
-alex_sort_records(uint64_t *records, size_t n, int stride, int sort_words)
-{
-	switch (stride)
-	{
-		case 2:
-			sort_fixed<2>(records, n, sort_words);
-			break;
-		case 3:
-			sort_fixed<3>(records, n, sort_words);
-			break;
-		case 4:
-			sort_fixed<4>(records, n, sort_words);
-			break;
-		case 5:
-			sort_fixed<5>(records, n, sort_words);
-			break;
-		default:
-			sort_fixed<6>(records, n, sort_words);
 			break;
 	}
 }

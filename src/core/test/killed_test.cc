@@ -50,6 +50,50 @@ marks_of(const Page &page, const Records &records, size_t first, size_t n, bool 
 	return marks;
 }
 
+/* Reading in batches, as scans do, without the marked records: all of the range that are not marked, each once. */
+void
+expect_living(const Page &page, const Records &records, const std::vector<bool> &marks, size_t first, size_t n, bool backward, uint32_t max)
+{
+	const int words = page.node().words;
+	const auto stride = static_cast<size_t>(words) + 1;
+	uint64_t low[position_max];
+	uint64_t high[position_max];
+	Records expected(words + 1);
+	Records got(words + 1);
+	bool more = true;
+	std::vector<uint64_t> out((max + alex_delta_count(page.data())) * stride);
+
+	std::copy_n(records[first], stride, low);
+	std::copy_n(records[first + n - 1], stride, high);
+	ASSERT_TRUE(step_position(high, words, true));
+	for (size_t i = 0; i < n; i++)
+	{
+		const size_t at = backward ? first + n - 1 - i : first + i;
+
+		if (!marks[at])
+			expected.add(records[at]);
+	}
+	while (more)
+	{
+		const uint32_t m = alex_collect_living(page.data(), low, high, backward, max, out.data(), &more);
+
+		ASSERT_LE(m, max);
+		ASSERT_TRUE(m > 0 || !more) << "no place to go on from";
+		for (uint32_t i = 0; i < m; i++)
+			got.add(out.data() + i * stride);
+		ASSERT_LE(got.size(), expected.size());
+		if (!more)
+			break;
+		std::copy_n(out.data() + (m - 1) * stride, stride, backward ? high : low);
+		if (!backward)
+		{
+			ASSERT_TRUE(step_position(low, words, true));
+		}
+	}
+	ASSERT_EQ(got.size(), expected.size());
+	ASSERT_TRUE(expected.equals(got.data(), got.size()));
+}
+
 TEST_P(Killed, MarksAreThoseThatWereSet)
 {
 	const Shape shape = GetParam();
@@ -119,6 +163,8 @@ TEST_P(Killed, MarksAreThoseThatWereSet)
 
 				ASSERT_TRUE(std::equal(marks.begin(), marks.end(), expected.begin() + static_cast<ptrdiff_t>(first)));
 				ASSERT_EQ(count, std::count(marks.begin(), marks.end(), true));
+				for (const uint32_t max : {1U, 4U, 16U, 64U, 5000U})
+					ASSERT_NO_FATAL_FAILURE(expect_living(node.page, node.records, expected, first, some, i % 4 > 1, max));
 			}
 			uint64_t none = 0;
 			ASSERT_EQ(alex_mark_killed(node.page.data(), &none, 0), 0U);

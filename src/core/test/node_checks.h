@@ -219,6 +219,12 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 		require(alex_killed_bytes(copy.data()) <= copy.free_bytes(), "marks lie in the hole");
 		require(alex_mark_killed(copy.data(), marked.data(), some) <= some, "no record is marked twice");
 		require(alex_killed_count(copy.data()) <= n + delta, "there are no more marks than records");
+
+		const auto max = static_cast<uint32_t>(1 + below(rng, 100));
+		Words out(static_cast<size_t>(max + delta) * stride);
+		bool more = false;
+		require(alex_collect_living(copy.data(), alex_low_fence(copy.data()), nullptr, below(rng, 2) == 0, max, out.get(), &more) <= max,
+				"collect returns at most max of the living");
 	}
 
 	/* a record behind all others, which the cheap merge takes, or any */

@@ -173,12 +173,42 @@ TEST_P(Removed, LeavesTheOthers)
 					uint32_t marked = 0;
 					for (const size_t i : again)
 						marked += alex_kill(page.data(), before[i]);
+					/* and some that lie right before a removed one */
+					for (const size_t i : gone)
+						if (i > 0 && !gone.contains(i - 1) && below(rng, 2) == 0)
+							marked += alex_kill(page.data(), before[i - 1]);
 					ASSERT_EQ(alex_killed_count(page.data()), marked);
 					if (marked > 0)
 					{
 						Records copy = records;
 
 						ASSERT_EQ(alex_mark_killed(page.data(), copy.data(), static_cast<uint32_t>(copy.size())), marked);
+						/* neither these nor what was removed */
+						Records living(shape.stride());
+						for (size_t i = 0; i < copy.size(); i++)
+							if ((copy[i][shape.words] & ALEX_KILLED) == 0)
+								living.add(copy[i]);
+						for (const bool backward : {false, true})
+						{
+							std::vector<uint64_t> out((records.size() + alex_delta_count(page.data())) * shape.stride());
+							bool more;
+							const uint32_t n = alex_collect_living(page.data(), alex_low_fence(page.data()), nullptr, backward, static_cast<uint32_t>(records.size()), out.data(), &more);
+
+							ASSERT_EQ(n, living.size());
+							ASSERT_FALSE(more);
+							for (uint32_t i = 0; i < n; i++)
+								ASSERT_EQ(alex_compare(out.data() + static_cast<size_t>(i) * shape.stride(), living[backward ? n - 1 - i : i], shape.words), 0);
+						}
+						for (size_t first = 0; first + 5 < living.size(); first += 1 + living.size() / 50)
+						{
+							std::vector<uint64_t> out((4 + alex_delta_count(page.data())) * shape.stride());
+							bool more;
+
+							ASSERT_EQ(alex_collect_living(page.data(), living[first], living[first + 5], false, 4, out.data(), &more), 4);
+							ASSERT_TRUE(more);
+							for (uint32_t i = 0; i < 4; i++)
+								ASSERT_EQ(alex_compare(out.data() + static_cast<size_t>(i) * shape.stride(), living[first + i], shape.words), 0);
+						}
 					}
 					ASSERT_NO_FATAL_FAILURE(expect_same(page, records, rng));
 

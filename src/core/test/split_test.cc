@@ -228,52 +228,10 @@ TEST_P(Planning, Separators)
 	});
 }
 
-/* Sorting is by the leading words alone, keeps the records whole, and knows every stride. */
-TEST(Sorting, AllStrides)
-{
-	Rng rng(4);
-
-	for (int stride = 2; stride <= ALEX_MAX_RECORD_WORDS; stride++)
-		for (int sort_words = 1; sort_words <= stride; sort_words++)
-			for (const size_t n : {0, 1, 2, 3, 17, 300, 20000})
-				for (int pattern = 0; pattern < 5; pattern++)
-				{
-					if (n == 20000 && sort_words < stride - 1)
-						continue;
-					SCOPED_TRACE("stride " + std::to_string(stride) + ", by " + std::to_string(sort_words) + ", n " +
-								 std::to_string(n) + ", pattern " + std::to_string(pattern));
-					std::vector<uint64_t> words(n * stride);
-					std::vector<std::vector<uint64_t>> expected;
-
-					for (size_t i = 0; i < n; i++)
-						for (int w = 0; w < stride; w++)
-							words[i * stride + w] = pattern == 0 ? rng() :
-								pattern == 1					 ? below(rng, 3) :
-								pattern == 2					 ? i :
-								pattern == 3					 ? n - i :
-																   UINT64_MAX - (i % 2);
-					for (size_t i = 0; i < n; i++)
-						expected.emplace_back(&words[i * stride], &words[i * stride] + stride);
-					alex_sort_records(words.data(), n, stride, sort_words);
-
-					std::vector<std::vector<uint64_t>> got;
-					for (size_t i = 0; i < n; i++)
-					{
-						got.emplace_back(&words[i * stride], &words[i * stride] + stride);
-						ASSERT_FALSE(i > 0 &&
-									 std::lexicographical_compare(got[i].begin(), got[i].begin() + sort_words,
-																  got[i - 1].begin(), got[i - 1].begin() + sort_words));
-					}
-					std::sort(expected.begin(), expected.end());
-					std::sort(got.begin(), got.end());
-					ASSERT_EQ(got, expected);
-				}
-}
-
 int pauses;
 
-/* Sorting many: in place whatever the passes were, for random and repeated keys, outliers, what is almost sorted, and ties. */
-TEST(Sorting, Many)
+/* Sorted in place whatever the passes were, for random and repeated keys, outliers, what is almost sorted, and ties. */
+TEST(Sorting, AllStrides)
 {
 	Rng rng(5);
 
@@ -303,7 +261,7 @@ TEST(Sorting, Many)
 					expected.emplace_back(&words[i * stride], &words[i * stride] + stride);
 				std::sort(expected.begin(), expected.end());
 				pauses = 0;
-				alex_sort_many(words.data(), spare.data(), n, stride, [] { pauses++; });
+				alex_sort_records(words.data(), spare.data(), n, stride, [] { pauses++; });
 				ASSERT_EQ(pauses > 0, n == 70000);
 				for (size_t i = 0; i < n; i++)
 					ASSERT_TRUE(std::equal(expected[i].begin(), expected[i].end(), &words[i * stride])) << "record " << i;
