@@ -177,6 +177,41 @@ is($node->safe_psql('postgres', "$index_scan SELECT count(*), sum(id) FROM hot W
 	$old->quit;
 }
 
+# One row updated over and over while an old snapshot needs all its versions: their entries fill leaves to the brim, where marks
+# have no room. Once the snapshot is gone a few more updates must be enough to be rid of them.
+{
+	# fat rows: an entry passed over spares a page, or nearly
+	$node->safe_psql('postgres', <<SQL);
+CREATE TABLE brim (id int8, k int8, v int, filler text) WITH (fillfactor = 100);
+ALTER TABLE brim ALTER filler SET STORAGE PLAIN;
+INSERT INTO brim SELECT i, hashint8extended(i, 0), i, repeat('x', 1500) FROM generate_series(1, 4000) i;
+CREATE INDEX brim_k ON brim USING $am (k);
+CREATE INDEX ON brim (v);
+SQL
+	my $key = $node->safe_psql('postgres', 'SELECT hashint8extended(1, 0)');
+	my $read = "$index_scan SELECT v FROM brim WHERE k = $key";
+	my $update = write_script("UPDATE brim SET v = v + 1 WHERE k = $key;\n");
+	my $often = sub {
+		my ($code, $out, $err) = finish_command(start_command(pgbench_command($node, '-c', 1, '-t', $_[0], '-M', 'prepared', '-f', $update)));
+		is($code, 0, "$_[0] updates of one row") or diag($err);
+	};
+
+	for my $updates (500, 700, 1000)
+	{
+		my $old = $node->background_psql('postgres');
+		$old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM brim;');
+		$often->($updates);
+		$old->query_safe('COMMIT;');
+		$old->quit;
+		my $before = pages($read);
+		$often->(40);
+		pages($read);
+		my $after = pages($read);
+		cmp_ok($after, '<', 60, "after $updates updates: few pages to read the row: $after, before $before") if $am eq 'alex';
+	}
+	same_rows($node, 'brim', 'after updates of one row');
+}
+
 # ---- crashes: marks reach the disk, but no record says so ----
 
 for my $images ('on', 'off')

@@ -293,7 +293,7 @@ void alex_remove(void *page, const bool *dead, AlexRemoval *removal);
 
 /* ---- killed records: hints, which the caller may set with the page locked in share mode ---- */
 
-/* Is any record of the leaf marked as dead to everyone? */
+/* Is any record of the leaf marked as dead to everyone, or would be if there were room for its mark? */
 static inline bool
 alex_has_killed(const void *page)
 {
@@ -303,8 +303,8 @@ alex_has_killed(const void *page)
 }
 
 /*
- * Marks a record of a leaf as dead to everyone. Returns true if the page changed: not if the record is marked already, is not in
- * the leaf, or its mark has no room there. The mark is lost when the leaf is rewritten.
+ * Marks a record of a leaf as dead to everyone. Returns true if the page changed: not if the record is marked already or is not
+ * in the leaf. If the mark has no room there, only alex_has_killed() will tell. The mark is lost when the leaf is rewritten.
  */
 bool alex_kill(void *page, const uint64_t *record);
 
@@ -316,6 +316,9 @@ uint32_t alex_mark_killed(const void *page, uint64_t *records, uint32_t n);
 
 /* How many records of a leaf are marked. */
 uint32_t alex_killed_count(const void *page);
+
+/* Bytes that a leaf of n records should keep free for marks, beyond what its delta shall get. */
+uint32_t alex_killed_reserve(uint32_t n);
 
 /* Bytes from pd_lower on that marks can have taken since the leaf was rewritten; the rest of the hole is zero. */
 uint32_t alex_killed_bytes(const void *page);

@@ -1,7 +1,7 @@
 /*
  * killed_bits.h - hints that records are dead to everyone: a bit per record, at the low end of the hole.
  *
- *   pd_lower      0 if no bit is set
+ *   pd_lower      0 if no bit is set, and none had to be set that has no room
  *   pd_lower + 1  bit i: base record i; bit count + j: slot j of the delta
  *
  * Bits are set under a share lock and never logged, which only the hole allows: replay zeroes it, page images leave it out. They
@@ -28,6 +28,13 @@ namespace alex
 /* Few appends shall have to log more than their slot, also to leaves of many records. */
 constexpr uint32_t kMostKilledBytes = 512;
 
+/** Bytes that marks of so many places take, with the first byte. */
+constexpr uint32_t
+killed_bytes(uint32_t places)
+{
+	return std::min(1 + (places + 7) / 8, kMostKilledBytes);
+}
+
 /* Bit i of the page, which concurrent callers may set. */
 class KilledBits
 {
@@ -40,17 +47,22 @@ class KilledBits
 		bytes_ = head->pd_lower < head->pd_upper ? std::min<uint32_t>(head->pd_upper - head->pd_lower, kMostKilledBytes) - 1 : 0;
 	}
 
-	/** So many of the first n bits have room. */
-	uint32_t room(uint32_t n) const { return static_cast<uint32_t>(std::min<uint64_t>(n, uint64_t{bytes_} * 8)); }
-
-	/** Sets a bit that has room; returns true if it was not set. */
+	/** Sets bit i, or if it has no room only notes that there was one to set; returns true if that changed the page. */
 	bool set(uint32_t i) const
 	{
-		uint8_t bit = static_cast<uint8_t>(1 << i % 8);
-		bool fresh = (std::atomic_ref(bits_[i / 8]).fetch_or(bit, std::memory_order_relaxed) & bit) == 0;
+		if (bytes_ == 0)
+			return false;
 
-		std::atomic_ref(bits_[-1]).store(1, std::memory_order_relaxed);
-		return fresh;
+		const bool noted = load(-1) != 0;
+
+		if (!noted)
+			std::atomic_ref(bits_[-1]).store(1, std::memory_order_relaxed);
+		if (i / 8 >= bytes_)
+			return !noted;
+
+		const auto bit = static_cast<uint8_t>(1 << i % 8);
+
+		return (std::atomic_ref(bits_[i / 8]).fetch_or(bit, std::memory_order_relaxed) & bit) == 0;
 	}
 
 	bool any() const { return bytes_ > 0 && load(-1) != 0; }
@@ -73,7 +85,7 @@ class KilledBits
 	template <typename Found>
 	void for_each(uint32_t from, uint32_t to, const Found &found) const
 	{
-		to = room(to);
+		to = std::min(to, bytes_ * 8);
 		for (uint32_t i = from; i < to;)
 		{
 			uint32_t byte = static_cast<uint32_t>(load(static_cast<int>(i / 8))) >> i % 8;

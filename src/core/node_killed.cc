@@ -8,7 +8,6 @@ namespace
 {
 
 using alex::KilledBits;
-using alex::kMostKilledBytes;
 using alex::Node;
 
 /** Calls found(record) with the records marked dead between two of a leaf's records. */
@@ -55,14 +54,13 @@ alex_kill(void *page, const uint64_t *record)
 	{
 		node.read(place, there);
 		if (alex_compare(there, record, words) == 0)
-			return bits.room(place + 1) > place && bits.set(place);
+			return bits.set(place);
 	}
 	if (node.has_delta())
 	{
 		const int slot = node.delta().find(record);
 
-		place = node.count() + static_cast<uint32_t>(slot);
-		return slot >= 0 && bits.room(place + 1) > place && bits.set(place);
+		return slot >= 0 && bits.set(node.count() + static_cast<uint32_t>(slot));
 	}
 	return false;
 }
@@ -128,11 +126,16 @@ alex_killed_count(const void *page)
 }
 
 extern "C" uint32_t
+alex_killed_reserve(uint32_t n)
+{
+	return alex::killed_bytes(n + alex::kDeltaChunk);
+}
+
+extern "C" uint32_t
 alex_killed_bytes(const void *page)
 {
 	const AlexPageHead *head = alex_page_head(page);
 	uint32_t slots = head->pd_special > head->pd_upper ? alex::Delta(page).slots() : 0;
 
-	return std::min({static_cast<uint32_t>(head->pd_upper - head->pd_lower), kMostKilledBytes,
-					 1 + (alex_cheader(page)->count + slots + 7) / 8});
+	return std::min(static_cast<uint32_t>(head->pd_upper - head->pd_lower), alex::killed_bytes(alex_cheader(page)->count + slots));
 }

@@ -3,6 +3,7 @@
  *
  * Callers work on a private image, or on a page they hold exclusively, outside any reader's view.
  */
+#include "killed_bits.h"
 #include "node.h"
 #include "node_store.h"
 #include "node_values.h"
@@ -137,12 +138,21 @@ block_bits(const uint64_t *records, uint32_t n, int stride, int words)
 	return bits;
 }
 
-/** Slots that can be added to a delta now: up to a chunk. */
+/**
+ * Slots that can be added to a delta now: up to a chunk. Where records have been marked as dead they leave the marks of all their
+ * room: fresh records, whose marks come last, are most often the ones to be marked, and every reader of a row that is updated over
+ * and over would go through all its versions. But not in the rightmost leaf, which keys that grow fill to the last byte.
+ */
 uint32_t
-new_slots(const AlexPageHead *head, const Delta &delta)
+new_slots(const void *page, const Delta &delta)
 {
-	return std::min({kDeltaChunk, max_delta(head->pd_special) - delta.slots(),
-					 static_cast<uint32_t>(head->pd_upper - head->pd_lower) / delta.size()});
+	const AlexPageHead *head = alex_page_head(page);
+	const AlexNodeHeader *h = alex_cheader(page);
+	const bool marks = h->level == 0 && h->right != ALEX_NO_BLOCK && alex_has_killed(page);
+	const uint32_t keep = marks ? killed_bytes(h->count + delta.slots() + kDeltaChunk) : 0;
+	const auto free = static_cast<uint32_t>(head->pd_upper - head->pd_lower);
+
+	return std::min({kDeltaChunk, max_delta(head->pd_special) - delta.slots(), (free - std::min(free, keep)) / delta.size()});
 }
 
 } // namespace
@@ -293,7 +303,7 @@ alex_delta_prepare(const void *page, const uint64_t *record, uint32_t limit, Ale
 	slot->upper = head->pd_upper;
 	if (used == delta.slots())
 	{
-		uint32_t more = alex::new_slots(head, delta);
+		uint32_t more = alex::new_slots(page, delta);
 
 		if (more == 0)
 			return false;

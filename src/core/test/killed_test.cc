@@ -116,17 +116,24 @@ TEST_P(Killed, MarksAreThoseThatWereSet)
 			for (size_t round = 0; round < std::min<size_t>(n, 400); round++)
 			{
 				const size_t i = below(rng, n);
-				const bool fresh = alex_kill(node.page.data(), node.records[i]);
+				const bool noted = alex_has_killed(node.page.data());
+				const bool changed = alex_kill(node.page.data(), node.records[i]);
+				const bool fresh = alex_killed_count(node.page.data()) > killed;
 
-				ASSERT_FALSE(fresh && expected[i]) << "marked twice";
+				ASSERT_FALSE(changed && expected[i]) << "marked twice";
 				ASSERT_FALSE(alex_kill(node.page.data(), node.records[i]));
 				if (fresh)
 				{
+					ASSERT_TRUE(changed);
 					expected[i] = true;
 					killed++;
 				}
 				else if (!expected[i])
+				{
+					/* no room for the mark, which is told */
+					ASSERT_EQ(changed, !noted && untouched.free_bytes() > 0);
 					refused.insert(i);
+				}
 
 				/* not a record */
 				std::copy_n(node.records[i], shape.words + 1, other);
@@ -140,7 +147,7 @@ TEST_P(Killed, MarksAreThoseThatWereSet)
 					ASSERT_EQ(alex_killed_count(node.page.data()), killed);
 				}
 			}
-			ASSERT_EQ(alex_has_killed(node.page.data()), killed > 0);
+			ASSERT_EQ(alex_has_killed(node.page.data()), untouched.free_bytes() > 0);
 			/* a bit for every record, and one byte */
 			if (untouched.free_bytes() > 1 + (n + 7) / 8 && 1 + (n + 7) / 8 <= 512)
 			{
@@ -262,6 +269,51 @@ TEST_P(Killed, DeltaGrowsOverMarks)
 	{
 		EXPECT_GT(covered, 0U) << "no mark was in the way";
 	}
+}
+
+/*
+ * Once a record has been marked, or would have been if there were room, the delta leaves all marks their room: the leaf takes fewer fresh
+ * records before it is rewritten, and what it took can be marked. Not so a rightmost leaf.
+ */
+TEST_P(Killed, DeltaLeavesMarksTheirRoom)
+{
+	const Shape shape = GetParam();
+	const DataSet set = sets_of(shape).front();
+	Rng rng(13);
+	const Records records = sorted_records(set, shape, 60 + shape.page_size / 4, Tids::varying, rng);
+	const auto n = static_cast<uint32_t>(records.size());
+	const uint32_t capacity = alex_node_capacity(shape.words, shape.page_size);
+	const uint32_t base = std::min(n / 2, alex_fit(records.data(), n, shape.words, 0, capacity - std::min(capacity / 5, 2000U), false, 0));
+
+	auto filled = [&](bool kill, bool rightmost) {
+		Page page = empty_node(shape, records, 0, n);
+
+		page.node().right = rightmost ? ALEX_NO_BLOCK : 77;
+		EXPECT_TRUE(alex_node_store(page.data(), records.data(), base, 0));
+		if (kill)
+		{
+			EXPECT_TRUE(alex_kill(page.data(), records[0]));
+		}
+		for (uint32_t i = base; i < n; i++)
+		{
+			AlexSlot slot;
+
+			if (alex_delta_prepare(page.data(), records[i], UINT32_MAX, &slot))
+				alex_delta_put(page.data(), &slot);
+		}
+		return page;
+	};
+	Page page = filled(true, false);
+	std::vector<uint64_t> all(shape.scratch_words());
+	const uint32_t there = alex_decode(page.data(), all.data());
+
+	ASSERT_GT(alex_delta_count(page.data()), 0U);
+	ASSERT_LE(alex_delta_count(page.data()), alex_delta_count(filled(false, false).data()));
+	ASSERT_EQ(alex_delta_count(filled(false, false).data()), alex_delta_count(filled(false, true).data())) << "room is kept for no mark";
+	ASSERT_EQ(alex_delta_count(filled(true, true).data()), alex_delta_count(filled(false, true).data()));
+	for (uint32_t i = 1; i < std::min(there, 4000U); i++)
+		ASSERT_TRUE(alex_kill(page.data(), all.data() + static_cast<size_t>(i) * shape.stride())) << "record " << i << " of " << there;
+	ASSERT_GE(page.free_bytes(), alex_killed_bytes(page.data()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Killed, ::testing::ValuesIn([] {

@@ -170,14 +170,16 @@ TEST_P(Removed, LeavesTheOthers)
 							again.push_back(i);
 						}
 					}
-					uint32_t marked = 0;
+					uint32_t changed = 0;
 					for (const size_t i : again)
-						marked += alex_kill(page.data(), before[i]);
+						changed += alex_kill(page.data(), before[i]);
 					/* and some that lie right before a removed one */
 					for (const size_t i : gone)
 						if (i > 0 && !gone.contains(i - 1) && below(rng, 2) == 0)
-							marked += alex_kill(page.data(), before[i - 1]);
-					ASSERT_EQ(alex_killed_count(page.data()), marked);
+							changed += alex_kill(page.data(), before[i - 1]);
+					/* the first without room changes the page, too */
+					const uint32_t marked = alex_killed_count(page.data());
+					ASSERT_TRUE(marked == changed || marked + 1 == changed);
 					if (marked > 0)
 					{
 						Records copy = records;
