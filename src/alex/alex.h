@@ -72,6 +72,12 @@ extern void alex_open(Relation rel, AlexIndex *index);
 #define ALEX_MERGE_RESERVE (BLCKSZ / 32)
 
 /*
+ * The same where entries have been marked as dead, beyond the room for marks. The dead ones are left out, so such a leaf can come to stay
+ * nearly full.
+ */
+#define ALEX_KILLED_RESERVE (BLCKSZ / 8)
+
+/*
  * The same where keys grow. Each merge of fresh records behind the others logs the page, so the last of them, for the last eighth
  * of it, would be the dearest.
  */

@@ -376,10 +376,15 @@ add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *re
 		if (node->flags & ALEX_INCOMPLETE_SPLIT)
 			alex_finish_split(rel, index, buffer);
 
-		if (node->level == 0)
-			reserve = node->right == InvalidBlockNumber ? ALEX_APPEND_RESERVE :
-				!alex_has_killed(page) ? ALEX_MERGE_RESERVE :
-				ALEX_MERGE_RESERVE + alex_killed_reserve(node->count + alex_delta_count(page));
+		if (node->level == 0 && node->right == InvalidBlockNumber)
+			reserve = ALEX_APPEND_RESERVE;
+		else if (node->level == 0 && alex_has_killed(page))
+		{
+			uint32		marks = alex_killed_reserve(node->count + alex_delta_count(page), BLCKSZ);
+
+			if (marks > 0)
+				reserve = ALEX_KILLED_RESERVE + marks;
+		}
 		if (heap != NULL && (unchanged || alex_has_killed(page)))
 		{
 			records = read_records(index, page, &n);

@@ -142,10 +142,13 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 		Page		page = BufferGetPage(buffer);
 		const AlexNodeHeader *node = alex_cheader(page);
 		bool		more;
-		uint32		n = alex_collect_living(page, low, equal->high, false, CHECK_BATCH, records, &more);
+		uint32		n;
 		bool		over = false;
 		bool		killed = false;
 
+		if (unlikely(node->level > 0))
+			alex_corrupt(rel, BufferGetBlockNumber(buffer), "A right link leads to a page that is not a leaf");
+		n = alex_collect_living(page, low, equal->high, false, CHECK_BATCH, records, &more);
 		for (uint32 i = 0; i < n && !over; i++)
 		{
 			uint64	   *record = records + i * (words + 1);
@@ -166,7 +169,7 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 			const uint64 *last = records + (Size) (n - 1) * (words + 1);
 
 			/* or this would go on for ever, with the first leaf locked */
-			if (alex_compare(last, low, words) < 0)
+			if (alex_compare(last, low, words) < 0 || last[words] == PG_UINT64_MAX)
 				alex_corrupt(rel, BufferGetBlockNumber(buffer), "Records are out of order");
 			/* resume behind the last one seen: ties are unique and never at their greatest */
 			memcpy(low, last, (words + 1) * sizeof(uint64));

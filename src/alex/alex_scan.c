@@ -464,7 +464,8 @@ read_batch(IndexScanDesc scan)
 	so->leaf_lsn = PageGetLSN(page);	/* if a hint's image changes it meanwhile, a mark may be lost */
 
 	/* or the next batch would be this one again */
-	if (more && (so->forward ? alex_compare(tuple_at(so, so->ntuples - 1), so->low, words) < 0 :
+	if (more && (so->forward ? alex_compare(tuple_at(so, so->ntuples - 1), so->low, words) < 0 ||
+				 tuple_at(so, so->ntuples - 1)[words] == PG_UINT64_MAX :
 				 alex_compare(tuple_at(so, so->ntuples - 1), so->high, words) >= 0))
 		alex_corrupt(scan->indexRelation, so->block, "Records are out of order");
 

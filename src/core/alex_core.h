@@ -317,8 +317,11 @@ uint32_t alex_mark_killed(const void *page, uint64_t *records, uint32_t n);
 /* How many records of a leaf are marked. */
 uint32_t alex_killed_count(const void *page);
 
-/* Bytes that a leaf of n records should keep free for marks, beyond what its delta shall get. */
-uint32_t alex_killed_reserve(uint32_t n);
+/*
+ * Bytes that a leaf of n records should keep free for marks, beyond what its delta shall get; 0 where there are too many records for
+ * that.
+ */
+uint32_t alex_killed_reserve(uint32_t n, uint32_t page_size);
 
 /* Bytes from pd_lower on that marks can have taken since the leaf was rewritten; the rest of the hole is zero. */
 uint32_t alex_killed_bytes(const void *page);

@@ -35,6 +35,18 @@ killed_bytes(uint32_t places)
 	return std::min(1 + (places + 7) / 8, kMostKilledBytes);
 }
 
+/**
+ * Bytes that a leaf of so many places leaves the marks. None where they do not suffice for all: the last places are those of fresh
+ * records, which are most often dead. And no more than a share of the page.
+ */
+constexpr uint32_t
+killed_reserve(uint32_t places, uint32_t page_size)
+{
+	const uint32_t bytes = 1 + (places + 7) / 8;
+
+	return bytes <= std::min(kMostKilledBytes, page_size / 16) ? bytes : 0;
+}
+
 /* Bit i of the page, which concurrent callers may set. */
 class KilledBits
 {

@@ -26,13 +26,32 @@ class Absent
 	uint32_t next(uint32_t i, uint32_t end) const
 	{
 		i = removed_.next(i, end);
-		while (killed_ && i < end && killed_->test(i))
-			i = removed_.next(i + 1, end);
+		if (!killed_ || i >= end || !killed_->test(i))
+			return i;
+		while (i < end)
+		{
+			const uint64_t there = ~word(i & ~63u) >> (i & 63);
+
+			if (there != 0)
+				return i + static_cast<uint32_t>(std::countr_zero(there));
+			i = (i | 63) + 1;
+		}
 		return i;
 	}
 
-	/** Is there any that is there among records first .. end - 1? */
-	bool any_left(uint32_t first, uint32_t end) const { return first < end && next(first, end) < end; }
+	/** Behind the last record before "end" that is there; at most i if there is none from i on. */
+	uint32_t behind_last(uint32_t i, uint32_t end) const
+	{
+		while (end > i)
+		{
+			const uint64_t there = ~word((end - 1) & ~63u) << (63 - ((end - 1) & 63));
+
+			if (there != 0)
+				return end - static_cast<uint32_t>(std::countl_zero(there));
+			end = (end - 1) & ~63u;
+		}
+		return end;
+	}
 
 	/** Takes the absent ones out of records first .. first + n - 1, "stride" words each, last one first if "backward". Returns how many are left. */
 	uint32_t leave_out(uint32_t first, uint32_t n, uint64_t *records, size_t stride, bool backward) const

@@ -126,9 +126,9 @@ alex_killed_count(const void *page)
 }
 
 extern "C" uint32_t
-alex_killed_reserve(uint32_t n)
+alex_killed_reserve(uint32_t n, uint32_t page_size)
 {
-	return alex::killed_bytes(n + alex::kDeltaChunk);
+	return alex::killed_reserve(n + alex::kDeltaChunk, page_size);
 }
 
 extern "C" uint32_t

@@ -57,8 +57,16 @@ Node::read_there(uint32_t first, uint32_t end, uint32_t max, uint64_t *out, bool
 		read_range(backward ? end - n : first, n, out, descending);
 		return n;
 	}
-	while (first < end && n < max)
+	for (;;)
 	{
+		/* there may be thousands of dead ones in a row, at the old end of a queue */
+		if (backward)
+			end = absent.behind_last(first, end);
+		else
+			first = absent.next(first, end);
+		if (first >= end || n == max)
+			break;
+
 		/* as many as there is room for, less those that are absent */
 		const uint32_t m = std::min(end - first, max - n);
 		const uint32_t from = backward ? end - m : first;
@@ -71,7 +79,7 @@ Node::read_there(uint32_t first, uint32_t end, uint32_t max, uint64_t *out, bool
 		else
 			first = from + m;
 	}
-	*more = absent.any_left(first, end);
+	*more = first < end;
 	if (backward != descending)
 		reverse(out, n, static_cast<int>(s));
 	return n;

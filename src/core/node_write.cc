@@ -149,7 +149,7 @@ new_slots(const void *page, const Delta &delta)
 	const AlexPageHead *head = alex_page_head(page);
 	const AlexNodeHeader *h = alex_cheader(page);
 	const bool marks = h->level == 0 && h->right != ALEX_NO_BLOCK && alex_has_killed(page);
-	const uint32_t keep = marks ? killed_bytes(h->count + delta.slots() + kDeltaChunk) : 0;
+	const uint32_t keep = marks ? killed_reserve(h->count + delta.slots() + kDeltaChunk, head->pd_special + ALEX_SPECIAL_SIZE) : 0;
 	const auto free = static_cast<uint32_t>(head->pd_upper - head->pd_lower);
 
 	return std::min({kDeltaChunk, max_delta(head->pd_special) - delta.slots(), (free - std::min(free, keep)) / delta.size()});

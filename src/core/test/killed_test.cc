@@ -311,9 +311,47 @@ TEST_P(Killed, DeltaLeavesMarksTheirRoom)
 	ASSERT_LE(alex_delta_count(page.data()), alex_delta_count(filled(false, false).data()));
 	ASSERT_EQ(alex_delta_count(filled(false, false).data()), alex_delta_count(filled(false, true).data())) << "room is kept for no mark";
 	ASSERT_EQ(alex_delta_count(filled(true, true).data()), alex_delta_count(filled(false, true).data()));
-	for (uint32_t i = 1; i < std::min(there, 4000U); i++)
+	if (alex_killed_reserve(there, shape.page_size) == 0)
+	{
+		ASSERT_EQ(alex_delta_count(page.data()), alex_delta_count(filled(false, false).data())) << "room is kept for marks that it does not suffice for";
+		return;
+	}
+	ASSERT_GT(alex_delta_count(page.data()), 0U);
+	for (uint32_t i = 1; i < there; i++)
 		ASSERT_TRUE(alex_kill(page.data(), all.data() + static_cast<size_t>(i) * shape.stride())) << "record " << i << " of " << there;
 	ASSERT_GE(page.free_bytes(), alex_killed_bytes(page.data()));
+}
+
+/* Runs of marked records are passed over, whatever the direction and the size of the batch. */
+TEST_P(Killed, RunsArePassedOver)
+{
+	const Shape shape = GetParam();
+
+	for (const unsigned delta_share : {0U, 5U})
+	{
+		Rng rng(14);
+		Node node = some_leaf(shape, sets_of(shape).front(), delta_share, rng);
+		const size_t n = node.records.size();
+		std::vector<bool> expected(n);
+
+		for (int runs = 0; runs < 6; runs++)
+		{
+			const size_t first = runs == 0 ? 0 : below(rng, n);
+			const size_t end = runs == 1 ? n : std::min<size_t>(n, first + below(rng, n / 3));
+
+			for (size_t i = first; i < end; i++)
+			{
+				const uint32_t before = alex_killed_count(node.page.data());
+
+				alex_kill(node.page.data(), node.records[i]);
+				if (alex_killed_count(node.page.data()) > before)
+					expected[i] = true;
+			}
+			for (const uint32_t max : {1U, 3U, 5U, 100U})
+				for (const bool backward : {false, true})
+					ASSERT_NO_FATAL_FAILURE(expect_living(node.page, node.records, expected, 0, n, backward, max));
+		}
+	}
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Killed, ::testing::ValuesIn([] {
