@@ -1,0 +1,515 @@
+/*
+ * omen_alex--0.2.0.sql - the objects of the extension.
+ *
+ * What changes here changes in omen_alex--0.1.0--0.2.0.sql, too: the test extension_upgrade compares the two ways.
+ *
+ * Rules kept in this file: every reference to something that exists already is schema-qualified, and
+ * nothing is created with OR REPLACE or IF NOT EXISTS, so neither the caller's search_path nor objects
+ * planted in the target schema can change what it does. No schema is named for what it creates, so the
+ * extension is relocatable.
+ */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION omen_alex" to load this file. \quit
+
+/*
+ * Access methods
+ */
+
+CREATE FUNCTION alexhandler(pg_catalog.internal)
+RETURNS pg_catalog.index_am_handler
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'alexhandler';
+COMMENT ON FUNCTION alexhandler(pg_catalog.internal) IS
+	'alex index access method handler';
+
+CREATE ACCESS METHOD alex TYPE INDEX HANDLER alexhandler;
+COMMENT ON ACCESS METHOD alex IS
+	'learned index: ordered, unique, crash-safe';
+
+CREATE FUNCTION omenhandler(pg_catalog.internal)
+RETURNS pg_catalog.table_am_handler
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'omenhandler';
+COMMENT ON FUNCTION omenhandler(pg_catalog.internal) IS
+	'omen table access method handler';
+
+CREATE ACCESS METHOD omen TYPE TABLE HANDLER omenhandler;
+COMMENT ON ACCESS METHOD omen IS
+	'versioned table: rows keep their TID, old versions live in a store of their own';
+
+/*
+ * Inspection
+ *
+ * They read the pages of an index the caller may have no right to read, so nobody may call them unless
+ * granted. alex_stats shows counts only and follows the statistics role; the others show or depend
+ * on keys. RESTRICTED because a parallel worker cannot see temporary indexes of its leader.
+ */
+
+CREATE FUNCTION alex_check(index pg_catalog.regclass, heapallindexed pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'alex_check';
+COMMENT ON FUNCTION alex_check(pg_catalog.regclass, pg_catalog.bool) IS
+	'verify every invariant of an alex index, and on request that every table row is in it; raises an error on corruption. Blocks writes to the table meanwhile';
+REVOKE ALL ON FUNCTION alex_check(pg_catalog.regclass, pg_catalog.bool) FROM PUBLIC;
+
+CREATE FUNCTION alex_stats(index pg_catalog.regclass,
+	OUT height pg_catalog.int4,
+	OUT leaf_pages pg_catalog.int8,
+	OUT inner_pages pg_catalog.int8,
+	OUT deleted_pages pg_catalog.int8,
+	OUT empty_pages pg_catalog.int8,
+	OUT entries pg_catalog.int8,
+	OUT delta_entries pg_catalog.int8,
+	OUT index_bytes pg_catalog.int8,
+	OUT bytes_per_key pg_catalog.float8,
+	OUT leaf_fill pg_catalog.float8,
+	OUT delta_fill pg_catalog.float8,
+	OUT model_error pg_catalog.float8)
+RETURNS pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'alex_stats';
+COMMENT ON FUNCTION alex_stats(pg_catalog.regclass) IS
+	'shape, size and model quality of an alex index; reads all of it. fill: shares of the room there is; model_error: mean distance, in records, of a leaf record from where its model expects it';
+REVOKE ALL ON FUNCTION alex_stats(pg_catalog.regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION alex_stats(pg_catalog.regclass) TO pg_stat_scan_tables;
+
+CREATE FUNCTION alex_page(index pg_catalog.regclass, block pg_catalog.int8,
+	OUT kind pg_catalog.text,
+	OUT level pg_catalog.int4,
+	OUT flags pg_catalog.text[],
+	OUT left_link pg_catalog.int8,
+	OUT right_link pg_catalog.int8,
+	OUT base_count pg_catalog.int4,
+	OUT delta_count pg_catalog.int4,
+	OUT removed_count pg_catalog.int4,
+	OUT killed_count pg_catalog.int4,
+	OUT free_bytes pg_catalog.int4,
+	OUT low_fence pg_catalog.text,
+	OUT high_fence pg_catalog.text,
+	OUT detail pg_catalog.text)
+RETURNS pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'alex_page';
+COMMENT ON FUNCTION alex_page(pg_catalog.regclass, pg_catalog.int8) IS
+	'header, fences and counts of one page of an alex index (removed: taken out by VACUUM, but still taking room; killed: known to be dead to everyone); detail says what is wrong with it, if anything';
+REVOKE ALL ON FUNCTION alex_page(pg_catalog.regclass, pg_catalog.int8) FROM PUBLIC;
+
+/*
+ * omen tables
+ *
+ * omen_check depends on values and takes a lock that VACUUM waits for; nobody may call it unless granted. omen_stats and
+ * omen_tables show counts only and follow the statistics role. omen_options checks that the caller owns the table, so all may call
+ * it; it alone writes omen_table_options. That one is a heap table whatever the default access method is: the library changes it
+ * as it would a catalog.
+ */
+
+CREATE FUNCTION omen_check("table" pg_catalog.regclass)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'omen_check';
+COMMENT ON FUNCTION omen_check(pg_catalog.regclass) IS
+	'verify every row, older version and store page of an omen table; raises an error on corruption. Others may read and write meanwhile, but not vacuum';
+REVOKE ALL ON FUNCTION omen_check(pg_catalog.regclass) FROM PUBLIC;
+
+CREATE FUNCTION omen_stats("table" pg_catalog.regclass,
+	OUT rows pg_catalog.int8,
+	OUT dead_rows pg_catalog.int8,
+	OUT aborted_updates pg_catalog.int8,
+	OUT versions_in_page pg_catalog.int8,
+	OUT versions_in_store pg_catalog.int8,
+	OUT oldest_superseder pg_catalog.xid,
+	OUT row_pages pg_catalog.int8,
+	OUT store_pages pg_catalog.int8,
+	OUT store_pages_free pg_catalog.int8,
+	OUT store_records pg_catalog.int8,
+	OUT new_pages pg_catalog.int8,
+	OUT table_bytes pg_catalog.int8,
+	OUT row_page_fill pg_catalog.float8)
+RETURNS pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'omen_stats';
+COMMENT ON FUNCTION omen_stats(pg_catalog.regclass) IS
+	'what an omen table consists of; reads all of it. versions: those some snapshot may need, besides the newest; oldest_superseder: the oldest transaction whose update keeps one; store_pages_free: of store_pages, those that nobody needs and that will be used again';
+REVOKE ALL ON FUNCTION omen_stats(pg_catalog.regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION omen_stats(pg_catalog.regclass) TO pg_stat_scan_tables;
+
+CREATE VIEW omen_tables AS
+	SELECT c.oid::pg_catalog.regclass AS "table", s.*
+	FROM pg_catalog.pg_class AS c
+		JOIN pg_catalog.pg_am AS a ON a.oid OPERATOR(pg_catalog.=) c.relam
+		CROSS JOIN LATERAL omen_stats(c.oid::pg_catalog.regclass) AS s
+	WHERE a.amname OPERATOR(pg_catalog.=) 'omen'::pg_catalog.name
+		AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'm']::pg_catalog."char"[])
+		AND NOT pg_catalog.pg_is_other_temp_schema(c.relnamespace);
+COMMENT ON VIEW omen_tables IS
+	'omen_stats() of every omen table; reads all of them';
+REVOKE ALL ON TABLE omen_tables FROM PUBLIC;
+GRANT SELECT ON TABLE omen_tables TO pg_stat_scan_tables;
+
+CREATE TABLE omen_table_options (
+	"table" pg_catalog.regclass PRIMARY KEY,
+	eager_offload pg_catalog.bool
+) USING heap;
+COMMENT ON TABLE omen_table_options IS
+	'settings of single omen tables; changed by omen_options()';
+REVOKE ALL ON TABLE omen_table_options FROM PUBLIC;
+GRANT SELECT ON TABLE omen_table_options TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('omen_table_options',
+	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) "table")');
+
+CREATE FUNCTION omen_options("table" pg_catalog.regclass,
+	INOUT fillfactor pg_catalog.int4 DEFAULT NULL,
+	INOUT eager_offload pg_catalog.bool DEFAULT NULL)
+RETURNS pg_catalog.record
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'omen_options';
+COMMENT ON FUNCTION omen_options(pg_catalog.regclass, pg_catalog.int4, pg_catalog.bool) IS
+	'set what is not NULL for an omen table, whose owner may; returns what is in force. fillfactor: as ALTER TABLE; eager_offload: overrides the setting omen.eager_offload';
+
+/*
+ * Operator families
+ *
+ * They mirror the btree families of the same names: the same types, every cross-type operator, btree's
+ * strategy numbers (1 <, 2 <=, 3 =, 4 >=, 5 >) and support numbers (1 comparison, 2 sort support).
+ * Two reasons. A query such as bigint_column = 5::int4 uses the index only if its operator is a member.
+ * And since version 18 the planner merges equivalence classes by the families an operator is
+ * in, so a family that lacks operators btree has would worsen the plans of tables without any alex index.
+ */
+
+-- integers
+
+CREATE OPERATOR FAMILY integer_ops USING alex;
+COMMENT ON OPERATOR FAMILY integer_ops USING alex IS
+	'integers; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS int2_ops
+DEFAULT FOR TYPE pg_catalog.int2 USING alex FAMILY integer_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.btint2cmp(pg_catalog.int2, pg_catalog.int2),
+	FUNCTION 2 pg_catalog.btint2sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS int2_ops USING alex IS
+	'default operator class for int2';
+
+CREATE OPERATOR CLASS int4_ops
+DEFAULT FOR TYPE pg_catalog.int4 USING alex FAMILY integer_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.btint4cmp(pg_catalog.int4, pg_catalog.int4),
+	FUNCTION 2 pg_catalog.btint4sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS int4_ops USING alex IS
+	'default operator class for int4';
+
+CREATE OPERATOR CLASS int8_ops
+DEFAULT FOR TYPE pg_catalog.int8 USING alex FAMILY integer_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.btint8cmp(pg_catalog.int8, pg_catalog.int8),
+	FUNCTION 2 pg_catalog.btint8sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS int8_ops USING alex IS
+	'default operator class for int8';
+
+ALTER OPERATOR FAMILY integer_ops USING alex ADD
+	OPERATOR 1 pg_catalog.< (pg_catalog.int2, pg_catalog.int4),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.int2, pg_catalog.int4),
+	OPERATOR 3 pg_catalog.= (pg_catalog.int2, pg_catalog.int4),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.int2, pg_catalog.int4),
+	OPERATOR 5 pg_catalog.> (pg_catalog.int2, pg_catalog.int4),
+	FUNCTION 1 (pg_catalog.int2, pg_catalog.int4) pg_catalog.btint24cmp(pg_catalog.int2, pg_catalog.int4),
+
+	OPERATOR 1 pg_catalog.< (pg_catalog.int2, pg_catalog.int8),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.int2, pg_catalog.int8),
+	OPERATOR 3 pg_catalog.= (pg_catalog.int2, pg_catalog.int8),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.int2, pg_catalog.int8),
+	OPERATOR 5 pg_catalog.> (pg_catalog.int2, pg_catalog.int8),
+	FUNCTION 1 (pg_catalog.int2, pg_catalog.int8) pg_catalog.btint28cmp(pg_catalog.int2, pg_catalog.int8),
+
+	OPERATOR 1 pg_catalog.< (pg_catalog.int4, pg_catalog.int2),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.int4, pg_catalog.int2),
+	OPERATOR 3 pg_catalog.= (pg_catalog.int4, pg_catalog.int2),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.int4, pg_catalog.int2),
+	OPERATOR 5 pg_catalog.> (pg_catalog.int4, pg_catalog.int2),
+	FUNCTION 1 (pg_catalog.int4, pg_catalog.int2) pg_catalog.btint42cmp(pg_catalog.int4, pg_catalog.int2),
+
+	OPERATOR 1 pg_catalog.< (pg_catalog.int4, pg_catalog.int8),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.int4, pg_catalog.int8),
+	OPERATOR 3 pg_catalog.= (pg_catalog.int4, pg_catalog.int8),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.int4, pg_catalog.int8),
+	OPERATOR 5 pg_catalog.> (pg_catalog.int4, pg_catalog.int8),
+	FUNCTION 1 (pg_catalog.int4, pg_catalog.int8) pg_catalog.btint48cmp(pg_catalog.int4, pg_catalog.int8),
+
+	OPERATOR 1 pg_catalog.< (pg_catalog.int8, pg_catalog.int2),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.int8, pg_catalog.int2),
+	OPERATOR 3 pg_catalog.= (pg_catalog.int8, pg_catalog.int2),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.int8, pg_catalog.int2),
+	OPERATOR 5 pg_catalog.> (pg_catalog.int8, pg_catalog.int2),
+	FUNCTION 1 (pg_catalog.int8, pg_catalog.int2) pg_catalog.btint82cmp(pg_catalog.int8, pg_catalog.int2),
+
+	OPERATOR 1 pg_catalog.< (pg_catalog.int8, pg_catalog.int4),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.int8, pg_catalog.int4),
+	OPERATOR 3 pg_catalog.= (pg_catalog.int8, pg_catalog.int4),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.int8, pg_catalog.int4),
+	OPERATOR 5 pg_catalog.> (pg_catalog.int8, pg_catalog.int4),
+	FUNCTION 1 (pg_catalog.int8, pg_catalog.int4) pg_catalog.btint84cmp(pg_catalog.int8, pg_catalog.int4);
+
+-- object identifiers
+
+CREATE OPERATOR FAMILY oid_ops USING alex;
+COMMENT ON OPERATOR FAMILY oid_ops USING alex IS
+	'object identifiers; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS oid_ops
+DEFAULT FOR TYPE pg_catalog.oid USING alex FAMILY oid_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.btoidcmp(pg_catalog.oid, pg_catalog.oid),
+	FUNCTION 2 pg_catalog.btoidsortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS oid_ops USING alex IS
+	'default operator class for oid';
+
+-- floating point
+
+CREATE OPERATOR FAMILY float_ops USING alex;
+COMMENT ON OPERATOR FAMILY float_ops USING alex IS
+	'floating point; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS float4_ops
+DEFAULT FOR TYPE pg_catalog.float4 USING alex FAMILY float_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.btfloat4cmp(pg_catalog.float4, pg_catalog.float4),
+	FUNCTION 2 pg_catalog.btfloat4sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS float4_ops USING alex IS
+	'default operator class for float4';
+
+CREATE OPERATOR CLASS float8_ops
+DEFAULT FOR TYPE pg_catalog.float8 USING alex FAMILY float_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.btfloat8cmp(pg_catalog.float8, pg_catalog.float8),
+	FUNCTION 2 pg_catalog.btfloat8sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS float8_ops USING alex IS
+	'default operator class for float8';
+
+ALTER OPERATOR FAMILY float_ops USING alex ADD
+	OPERATOR 1 pg_catalog.< (pg_catalog.float4, pg_catalog.float8),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.float4, pg_catalog.float8),
+	OPERATOR 3 pg_catalog.= (pg_catalog.float4, pg_catalog.float8),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.float4, pg_catalog.float8),
+	OPERATOR 5 pg_catalog.> (pg_catalog.float4, pg_catalog.float8),
+	FUNCTION 1 (pg_catalog.float4, pg_catalog.float8) pg_catalog.btfloat48cmp(pg_catalog.float4, pg_catalog.float8),
+
+	OPERATOR 1 pg_catalog.< (pg_catalog.float8, pg_catalog.float4),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.float8, pg_catalog.float4),
+	OPERATOR 3 pg_catalog.= (pg_catalog.float8, pg_catalog.float4),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.float8, pg_catalog.float4),
+	OPERATOR 5 pg_catalog.> (pg_catalog.float8, pg_catalog.float4),
+	FUNCTION 1 (pg_catalog.float8, pg_catalog.float4) pg_catalog.btfloat84cmp(pg_catalog.float8, pg_catalog.float4);
+
+-- booleans
+
+CREATE OPERATOR FAMILY bool_ops USING alex;
+COMMENT ON OPERATOR FAMILY bool_ops USING alex IS
+	'booleans; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS bool_ops
+DEFAULT FOR TYPE pg_catalog.bool USING alex FAMILY bool_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.btboolcmp(pg_catalog.bool, pg_catalog.bool);
+COMMENT ON OPERATOR CLASS bool_ops USING alex IS
+	'default operator class for bool';
+
+-- single bytes
+
+CREATE OPERATOR FAMILY char_ops USING alex;
+COMMENT ON OPERATOR FAMILY char_ops USING alex IS
+	'single bytes; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS char_ops
+DEFAULT FOR TYPE pg_catalog."char" USING alex FAMILY char_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.btcharcmp(pg_catalog."char", pg_catalog."char");
+COMMENT ON OPERATOR CLASS char_ops USING alex IS
+	'default operator class for "char"';
+
+-- money
+
+CREATE OPERATOR FAMILY money_ops USING alex;
+COMMENT ON OPERATOR FAMILY money_ops USING alex IS
+	'money; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS money_ops
+DEFAULT FOR TYPE pg_catalog.money USING alex FAMILY money_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.cash_cmp(pg_catalog.money, pg_catalog.money);
+COMMENT ON OPERATOR CLASS money_ops USING alex IS
+	'default operator class for money';
+
+-- dates and timestamps
+
+CREATE OPERATOR FAMILY datetime_ops USING alex;
+COMMENT ON OPERATOR FAMILY datetime_ops USING alex IS
+	'dates and timestamps; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS date_ops
+DEFAULT FOR TYPE pg_catalog.date USING alex FAMILY datetime_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.date_cmp(pg_catalog.date, pg_catalog.date),
+	FUNCTION 2 pg_catalog.date_sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS date_ops USING alex IS
+	'default operator class for date';
+
+CREATE OPERATOR CLASS timestamp_ops
+DEFAULT FOR TYPE pg_catalog.timestamp USING alex FAMILY datetime_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.timestamp_cmp(pg_catalog.timestamp, pg_catalog.timestamp),
+	FUNCTION 2 pg_catalog.timestamp_sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS timestamp_ops USING alex IS
+	'default operator class for timestamp';
+
+CREATE OPERATOR CLASS timestamptz_ops
+DEFAULT FOR TYPE pg_catalog.timestamptz USING alex FAMILY datetime_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.timestamptz_cmp(pg_catalog.timestamptz, pg_catalog.timestamptz),
+	FUNCTION 2 pg_catalog.timestamp_sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS timestamptz_ops USING alex IS
+	'default operator class for timestamptz';
+
+ALTER OPERATOR FAMILY datetime_ops USING alex ADD
+	OPERATOR 1 pg_catalog.< (pg_catalog.date, pg_catalog.timestamp),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.date, pg_catalog.timestamp),
+	OPERATOR 3 pg_catalog.= (pg_catalog.date, pg_catalog.timestamp),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.date, pg_catalog.timestamp),
+	OPERATOR 5 pg_catalog.> (pg_catalog.date, pg_catalog.timestamp),
+	FUNCTION 1 (pg_catalog.date, pg_catalog.timestamp) pg_catalog.date_cmp_timestamp(pg_catalog.date, pg_catalog.timestamp),
+
+	OPERATOR 1 pg_catalog.< (pg_catalog.date, pg_catalog.timestamptz),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.date, pg_catalog.timestamptz),
+	OPERATOR 3 pg_catalog.= (pg_catalog.date, pg_catalog.timestamptz),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.date, pg_catalog.timestamptz),
+	OPERATOR 5 pg_catalog.> (pg_catalog.date, pg_catalog.timestamptz),
+	FUNCTION 1 (pg_catalog.date, pg_catalog.timestamptz) pg_catalog.date_cmp_timestamptz(pg_catalog.date, pg_catalog.timestamptz),
+
+	OPERATOR 1 pg_catalog.< (pg_catalog.timestamp, pg_catalog.date),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.timestamp, pg_catalog.date),
+	OPERATOR 3 pg_catalog.= (pg_catalog.timestamp, pg_catalog.date),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.timestamp, pg_catalog.date),
+	OPERATOR 5 pg_catalog.> (pg_catalog.timestamp, pg_catalog.date),
+	FUNCTION 1 (pg_catalog.timestamp, pg_catalog.date) pg_catalog.timestamp_cmp_date(pg_catalog.timestamp, pg_catalog.date),
+
+	OPERATOR 1 pg_catalog.< (pg_catalog.timestamp, pg_catalog.timestamptz),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.timestamp, pg_catalog.timestamptz),
+	OPERATOR 3 pg_catalog.= (pg_catalog.timestamp, pg_catalog.timestamptz),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.timestamp, pg_catalog.timestamptz),
+	OPERATOR 5 pg_catalog.> (pg_catalog.timestamp, pg_catalog.timestamptz),
+	FUNCTION 1 (pg_catalog.timestamp, pg_catalog.timestamptz) pg_catalog.timestamp_cmp_timestamptz(pg_catalog.timestamp, pg_catalog.timestamptz),
+
+	OPERATOR 1 pg_catalog.< (pg_catalog.timestamptz, pg_catalog.date),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.timestamptz, pg_catalog.date),
+	OPERATOR 3 pg_catalog.= (pg_catalog.timestamptz, pg_catalog.date),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.timestamptz, pg_catalog.date),
+	OPERATOR 5 pg_catalog.> (pg_catalog.timestamptz, pg_catalog.date),
+	FUNCTION 1 (pg_catalog.timestamptz, pg_catalog.date) pg_catalog.timestamptz_cmp_date(pg_catalog.timestamptz, pg_catalog.date),
+
+	OPERATOR 1 pg_catalog.< (pg_catalog.timestamptz, pg_catalog.timestamp),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.timestamptz, pg_catalog.timestamp),
+	OPERATOR 3 pg_catalog.= (pg_catalog.timestamptz, pg_catalog.timestamp),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.timestamptz, pg_catalog.timestamp),
+	OPERATOR 5 pg_catalog.> (pg_catalog.timestamptz, pg_catalog.timestamp),
+	FUNCTION 1 (pg_catalog.timestamptz, pg_catalog.timestamp) pg_catalog.timestamptz_cmp_timestamp(pg_catalog.timestamptz, pg_catalog.timestamp);
+
+-- times of day
+
+CREATE OPERATOR FAMILY time_ops USING alex;
+COMMENT ON OPERATOR FAMILY time_ops USING alex IS
+	'times of day; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS time_ops
+DEFAULT FOR TYPE pg_catalog.time USING alex FAMILY time_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.time_cmp(pg_catalog.time, pg_catalog.time);
+COMMENT ON OPERATOR CLASS time_ops USING alex IS
+	'default operator class for time';
+
+-- write-ahead log positions
+
+CREATE OPERATOR FAMILY pg_lsn_ops USING alex;
+COMMENT ON OPERATOR FAMILY pg_lsn_ops USING alex IS
+	'write-ahead log positions; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS pg_lsn_ops
+DEFAULT FOR TYPE pg_catalog.pg_lsn USING alex FAMILY pg_lsn_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.pg_lsn_cmp(pg_catalog.pg_lsn, pg_catalog.pg_lsn);
+COMMENT ON OPERATOR CLASS pg_lsn_ops USING alex IS
+	'default operator class for pg_lsn';
+
+-- UUIDs
+
+CREATE OPERATOR FAMILY uuid_ops USING alex;
+COMMENT ON OPERATOR FAMILY uuid_ops USING alex IS
+	'UUIDs; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS uuid_ops
+DEFAULT FOR TYPE pg_catalog.uuid USING alex FAMILY uuid_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.uuid_cmp(pg_catalog.uuid, pg_catalog.uuid),
+	FUNCTION 2 pg_catalog.uuid_sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS uuid_ops USING alex IS
+	'default operator class for uuid';
