@@ -39,9 +39,12 @@ have_header() { printf '#include <%s>\n' "$1" | c++ -E -x c++ - >/dev/null 2>&1;
 
 have_perl_module() { perl -e "require $1" 2>/dev/null; }
 
+# The major version of a server that is Debian's own; nothing for others.
+debian_major() { sed -n 's,^/usr/lib/postgresql/\([0-9]*\)/.*,\1,p' <<<"$1"; }
+
 # Prints the Debian packages that are missing; the arguments name the groups needed: build, test.
 missing_packages() {
-	local group
+	local group major
 
 	for group in "$@"; do
 		case $group in
@@ -54,14 +57,17 @@ missing_packages() {
 				have_header gtest/gtest.h || echo libgtest-dev
 				command -v prove >/dev/null || echo perl
 				have_perl_module IPC::Run || echo libipc-run-perl
+				# A test runs it where it is there; not all releases have it.
+				major=$(debian_major "${PG_CONFIG:-$(find_pg_config)}")
+				[ -z "$major" ] || [ -f "/usr/share/postgresql/$major/extension/pg_repack.control" ] ||
+					! apt-cache show "postgresql-$major-repack" >/dev/null 2>&1 || echo "postgresql-$major-repack"
 				;;
 		esac
 	done
 
 	# A server that PG_CONFIG names is the caller's business.
 	if [ -z "${PG_CONFIG-}" ] && [ -z "$(find_pg_config)" ]; then
-		local major
-		major=$(find_pg_config any | sed 's,^/usr/lib/postgresql/\([0-9]*\)/.*,\1,')
+		major=$(debian_major "$(find_pg_config any)")
 		if [ -z "$major" ]; then
 			# The version of this Debian release, which the metapackage "postgresql" depends on.
 			major=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9][0-9]*\)$/\1/p' | head -n 1)

@@ -7,3 +7,11 @@
 
 -- complain if script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION omen_alex UPDATE" to load this file. \quit
+
+CREATE FUNCTION omen_repair_access_method("table" pg_catalog.regclass)
+RETURNS pg_catalog.text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'omen_repair_access_method';
+COMMENT ON FUNCTION omen_repair_access_method(pg_catalog.regclass) IS
+	'give a table the access method, omen or heap, that its file is of, when a tool has put another one''s file under it; returns which that is. Changes no row';
+REVOKE ALL ON FUNCTION omen_repair_access_method(pg_catalog.regclass) FROM PUBLIC;

@@ -113,6 +113,14 @@ COMMENT ON FUNCTION omen_check(pg_catalog.regclass) IS
 	'verify every row, older version and store page of an omen table; raises an error on corruption. Others may read and write meanwhile, but not vacuum';
 REVOKE ALL ON FUNCTION omen_check(pg_catalog.regclass) FROM PUBLIC;
 
+CREATE FUNCTION omen_repair_access_method("table" pg_catalog.regclass)
+RETURNS pg_catalog.text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'omen_repair_access_method';
+COMMENT ON FUNCTION omen_repair_access_method(pg_catalog.regclass) IS
+	'give a table the access method, omen or heap, that its file is of, when a tool has put another one''s file under it; returns which that is. Changes no row';
+REVOKE ALL ON FUNCTION omen_repair_access_method(pg_catalog.regclass) FROM PUBLIC;
+
 CREATE FUNCTION omen_stats("table" pg_catalog.regclass,
 	OUT rows pg_catalog.int8,
 	OUT dead_rows pg_catalog.int8,

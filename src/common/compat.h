@@ -52,10 +52,12 @@
 typedef RelFileLocator CompatLocator;
 #define CompatLocatorEquals(a, b) RelFileLocatorEquals(a, b)
 #define compat_locator(rel) ((rel)->rd_locator)
+#define compat_relation_set_new_file relation_set_new_filelocator	/* callback of a table access method */
 #else
 typedef RelFileNode CompatLocator;
 #define CompatLocatorEquals(a, b) RelFileNodeEquals(a, b)
 #define compat_locator(rel) ((rel)->rd_node)
+#define compat_relation_set_new_file relation_set_new_filenode
 #endif
 
 /* the local transaction id moved in 17; it needs storage/proc.h */

@@ -27,7 +27,8 @@
 
 /* ---- page formats ------------------------------------------------------------------------------------------------
  *
- * Row page: a standard page without special area. A line pointer is a row, its item the newest version (the head):
+ * Row page: a standard page whose special area is a mark, by which it is known as ours: pages of a heap table have none, and
+ * else look the same. A line pointer is a row, its item the newest version (the head):
  *
  *   +-----------------+-------+-----------+-----+-----------+
  *   | HeapTupleHeader | nulls | user data | pad | OmenLink  |      lp_len counts all of it
@@ -48,9 +49,21 @@ typedef struct OmenLink
 
 StaticAssertDecl(sizeof(OmenLink) == 8, "the link is part of the disk format");
 
-/* The longest item of a row: heap's limit, its link included; and the longest row. */
-#define OMEN_MAX_ITEM MaxHeapTupleSize
+typedef struct OmenRowMark
+{
+	uint32		magic;			/* OMEN_ROWS_MAGIC */
+	uint16		version;		/* OMEN_FORMAT_VERSION */
+	uint16		unused;
+} OmenRowMark;
+
+#define OMEN_ROWS_MAGIC 0x4F4D5257 /* "OMRW" */
+#define OMEN_MARK_SIZE MAXALIGN(sizeof(OmenRowMark))
+#define OMEN_ROWS_END (BLCKSZ - OMEN_MARK_SIZE)
+
+/* The longest item of a row: heap's limit less the mark, its link included; and the longest row. */
+#define OMEN_MAX_ITEM (MaxHeapTupleSize - OMEN_MARK_SIZE)
 #define OMEN_MAX_ROW ((Size) OMEN_MAX_ITEM - OMEN_LINK_SIZE)
+#define OMEN_MIN_ITEM (SizeofHeapTupleHeader + OMEN_LINK_SIZE)
 
 /*
  * Store page: older versions moved out of row pages. pd_lower = pd_upper = SizeOfPageHeaderData, so that it looks full
@@ -66,7 +79,7 @@ typedef struct OmenStoreSpecial
 } OmenStoreSpecial;
 
 #define OMEN_STORE_MAGIC 0x4F4D5653 /* "OMVS" */
-#define OMEN_FORMAT_VERSION 1
+#define OMEN_FORMAT_VERSION 2
 
 /* A version in the store: this, and then the item as it was in the row page, link included, padded to MAXALIGN. */
 typedef struct OmenRecord
@@ -86,7 +99,7 @@ StaticAssertDecl(sizeof(OmenRecord) == 16, "the record header is part of the dis
 
 typedef enum OmenPageKind
 {
-	OMEN_PAGE_NEW,				/* all zeroes */
+	OMEN_PAGE_NEW,				/* all zeroes, or a page without line pointers that core has just made: nobody's yet */
 	OMEN_PAGE_ROWS,
 	OMEN_PAGE_STORE
 } OmenPageKind;
@@ -97,8 +110,51 @@ omen_store_special(Page page)
 	return (OmenStoreSpecial *) ((char *) page + OMEN_STORE_END);
 }
 
+/* ---- pages (omen_page.c) ------------------------------------------------------------------------------------------ */
+
 /* What page this is; an error (ERRCODE_DATA_CORRUPTED) if it is none of ours. The page is locked. */
 extern OmenPageKind omen_page_kind(Relation rel, BlockNumber block, Page page);
+
+/* Makes an empty row page of it. */
+extern void omen_init_rows(Page page);
+
+/* The error that says that a page is none of ours, and, if it is heap's, how that may have come. */
+pg_noreturn extern void omen_foreign_page(Relation rel, BlockNumber block, Page page);
+
+/* Whoever has found a line pointer makes sure that it is one of ours before the row is looked at. The mark itself is read by omen_page_kind(). */
+static inline void
+omen_require_rows(Relation rel, BlockNumber block, Page page)
+{
+	if (unlikely(((PageHeader) page)->pd_special != OMEN_ROWS_END))
+		omen_foreign_page(rel, block, page);
+}
+
+/* Raised whenever a chain or page is not what it must be. */
+pg_noreturn extern void omen_corrupted(Relation rel, BlockNumber block, OffsetNumber offnum, const char *what);
+
+/* Lies the item of a line pointer within the page, and its header within the item? */
+static inline void
+omen_require_item(Relation rel, BlockNumber block, Page page, OffsetNumber offnum, ItemId lp)
+{
+	Size		length = ItemIdGetLength(lp);
+
+	if (unlikely(length < OMEN_MIN_ITEM || ItemIdGetOffset(lp) + length > OMEN_ROWS_END ||
+				 ((HeapTupleHeader) PageGetItem(page, lp))->t_hoff + OMEN_LINK_SIZE > length))
+		omen_corrupted(rel, block, offnum, "its line pointer leads to no row");
+}
+
+/*
+ * RelationGetBufferForTuple() for one row page, which has room for an item of `length` bytes. It is pinned and exclusively locked, and marked as ours if it is
+ * new; with the map's page pinned if it is all-visible.
+ */
+extern Buffer omen_get_page(Relation rel, Size length, int options, struct BulkInsertStateData *bistate,
+							Buffer *vmbuffer, int npages);
+
+/* An error if a table that is being created is to exchange its file with one of another access method (omen_repair.c). */
+extern void omen_refuse_foreign_copy(Relation copy);
+
+/* What the free space map is told: an empty page counts as wholly free, as in heap, so that rows of any length find it. */
+extern Size omen_page_room(Page page);
 
 /* ---- versions (omen_version.c) ------------------------------------------------------------------------------------ */
 
@@ -297,8 +353,5 @@ extern bool omen_store_free(Relation rel, Buffer buffer);
 
 /* Clears the visibility map bit of a page, and logs it. Exclusive lock on buffer; vmbuffer pinned for the page. No critical section needed. */
 extern void omen_clear_all_visible(Relation rel, Buffer buffer, Buffer vmbuffer);
-
-/* Raised whenever a chain or page is not what it must be. */
-pg_noreturn extern void omen_corrupted(Relation rel, BlockNumber block, OffsetNumber offnum, const char *what);
 
 #endif							/* OMEN_ALEX_OMEN_H */

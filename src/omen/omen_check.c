@@ -182,7 +182,7 @@ link_problem(Check *check, const OmenVersion *version)
 
 	if (link.offset != MAXALIGN(link.offset) || link.offset < OMEN_STORE_START ||
 		link.length < OMEN_MIN_ITEM || link.length > OMEN_MAX_ITEM ||
-		end > (link.block == InvalidBlockNumber ? BLCKSZ : OMEN_STORE_END))
+		end > (link.block == InvalidBlockNumber ? OMEN_ROWS_END : OMEN_STORE_END))
 		return "the link to the version before it leads to no place for a version";
 	if (link.block == check->block)
 		return "the link to the version before it says store, but names the row's own block";
@@ -203,6 +203,8 @@ version_problem(Check *check, const OmenVersion *version)
 		return "it is marked as moved by a VACUUM of old";
 	if (version->link.offset != 0)
 		problem = link_problem(check, version);
+	else if (version->link.block != InvalidBlockNumber || version->link.length != 0)
+		problem = "it does not end in a link";
 	if (problem != NULL)
 		return problem;
 	if (version->link.offset != 0 && (header->t_infomask & HEAP_UPDATED))
@@ -354,7 +356,7 @@ row_problem(Check *check, Buffer buffer)
 	if (ItemIdIsDead(lp))
 		return (check->map_bits & VISIBILITYMAP_ALL_VISIBLE) ? "its page is marked all-visible, but it is dead" : NULL;
 	if (ItemIdGetOffset(lp) != MAXALIGN(ItemIdGetOffset(lp)) || ItemIdGetOffset(lp) < ((PageHeader) page)->pd_upper ||
-		ItemIdGetOffset(lp) + ItemIdGetLength(lp) > BLCKSZ || ItemIdGetLength(lp) < OMEN_MIN_ITEM)
+		(Size) ItemIdGetOffset(lp) + ItemIdGetLength(lp) > OMEN_ROWS_END || ItemIdGetLength(lp) < OMEN_MIN_ITEM)
 		return "its line pointer leads outside of the page's items";
 	omen_head(check->rel, buffer, check->offnum, &version);
 

@@ -19,10 +19,14 @@
 
 /* Is there a row at this offset, as far as its line pointer says? */
 static inline bool
-has_row(Page page, OffsetNumber offnum)
+has_row(Relation rel, Buffer buffer, OffsetNumber offnum)
 {
-	return offnum >= FirstOffsetNumber && offnum <= PageGetMaxOffsetNumber(page) &&
-		ItemIdIsNormal(PageGetItemId(page, offnum));
+	Page		page = BufferGetPage(buffer);
+
+	if (offnum < FirstOffsetNumber || offnum > PageGetMaxOffsetNumber(page))
+		return false;
+	omen_require_rows(rel, BufferGetBlockNumber(buffer), page);
+	return ItemIdIsNormal(PageGetItemId(page, offnum));
 }
 
 /* Pins and share-locks the page of a TID. */
@@ -77,7 +81,7 @@ omen_row_to_slot(Relation rel, Buffer buffer, OffsetNumber offnum, Snapshot snap
 
 	Assert(TTS_IS_BUFFERTUPLE(slot));
 
-	if (!has_row(BufferGetPage(buffer), offnum))
+	if (!has_row(rel, buffer, offnum))
 	{
 		if (all_dead)
 			*all_dead = true;
@@ -252,7 +256,7 @@ omen_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTa
 		return false;
 	buffer = lock_page_of(rel, &plain);
 	compat_test_old_snapshot(snapshot, rel, BufferGetPage(buffer));
-	if (has_row(BufferGetPage(buffer), offnum))
+	if (has_row(rel, buffer, offnum))
 	{
 		if (snapshot->snapshot_type != SNAPSHOT_ANY)
 			found = omen_row_to_slot(rel, buffer, offnum, snapshot, true, true, slot, NULL);
@@ -319,7 +323,7 @@ omen_get_latest_tid(TableScanDesc scan, ItemPointer tid)
 		buffer = lock_page_of(rel, &next);
 		compat_test_old_snapshot(scan->rs_snapshot, rel, BufferGetPage(buffer));
 
-		if (has_row(BufferGetPage(buffer), offnum) &&
+		if (has_row(rel, buffer, offnum) &&
 			omen_head(rel, buffer, offnum, &version) &&
 			(!TransactionIdIsValid(mover) || omen_has_version_by(rel, buffer, &version, mover)))
 		{

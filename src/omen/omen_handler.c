@@ -17,6 +17,14 @@ omen_toast_am(Relation rel)
 	return HEAP_TABLE_AM_OID;
 }
 
+static void
+omen_set_new_file(Relation rel, const CompatLocator *locator, char persistence, TransactionId *freeze_xid,
+				  MultiXactId *min_multi)
+{
+	omen_refuse_foreign_copy(rel);
+	GetHeapamTableAmRoutine()->compat_relation_set_new_file(rel, locator, persistence, freeze_xid, min_multi);
+}
+
 static TableAmRoutine omen_routine;
 static bool omen_routine_ready = false;
 
@@ -51,6 +59,7 @@ omenhandler(PG_FUNCTION_ARGS)
 		routine->tuple_delete = omen_tuple_delete;
 		routine->tuple_lock = omen_tuple_lock;
 
+		routine->compat_relation_set_new_file = omen_set_new_file;
 		routine->relation_vacuum = omen_relation_vacuum;
 		routine->relation_copy_for_cluster = omen_copy_for_cluster;
 		routine->relation_toast_am = omen_toast_am;

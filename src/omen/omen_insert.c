@@ -85,8 +85,7 @@ static void
 insert_item(Relation rel, HeapTuple item, int options, BulkInsertState bistate)
 {
 	Buffer		vmbuffer = InvalidBuffer;
-	Buffer		buffer = compat_get_buffer_for_tuple(rel, item->t_len, InvalidBuffer, options, bistate,
-													 &vmbuffer, NULL, 0);
+	Buffer		buffer = omen_get_page(rel, item->t_len, options, bistate, &vmbuffer, 0);
 	Page		page = BufferGetPage(buffer);
 	bool		speculative = (options & HEAP_INSERT_SPECULATIVE) != 0;
 
@@ -101,17 +100,10 @@ insert_item(Relation rel, HeapTuple item, int options, BulkInsertState bistate)
 		xl_heap_insert record;
 		xl_heap_header header;
 		XLogRecPtr	lsn;
-		uint8		info = XLOG_HEAP_INSERT;
 		int			flags = REGBUF_STANDARD;
 
 		record.offnum = ItemPointerGetOffsetNumber(&item->t_self);
 		record.flags = speculative ? XLH_INSERT_IS_SPECULATIVE : 0;
-		/* the first row of a page can rebuild it whole */
-		if (record.offnum == FirstOffsetNumber && PageGetMaxOffsetNumber(page) == FirstOffsetNumber)
-		{
-			info |= XLOG_HEAP_INIT_PAGE;
-			flags |= REGBUF_WILL_INIT;
-		}
 		if (RelationIsLogicallyLogged(rel) && !(options & HEAP_INSERT_NO_LOGICAL))
 		{
 			record.flags |= XLH_INSERT_CONTAINS_NEW_TUPLE;
@@ -127,7 +119,7 @@ insert_item(Relation rel, HeapTuple item, int options, BulkInsertState bistate)
 		XLogRegisterBufData(0, (char *) &header, SizeOfHeapHeader);
 		XLogRegisterBufData(0, (char *) item->t_data + SizeofHeapTupleHeader, item->t_len - SizeofHeapTupleHeader);
 		XLogSetRecordFlags(XLOG_INCLUDE_ORIGIN);
-		lsn = XLogInsert(RM_HEAP_ID, info);
+		lsn = XLogInsert(RM_HEAP_ID, XLOG_HEAP_INSERT);
 		PageSetLSN(page, lsn);
 	}
 	END_CRIT_SECTION();
@@ -184,7 +176,7 @@ omen_tuple_complete_speculative(Relation rel, TupleTableSlot *slot, uint32 token
 static int
 pages_needed(HeapTuple *items, int done, int nitems, Size keep_free)
 {
-	Size		page_free = BLCKSZ - SizeOfPageHeaderData - keep_free;
+	Size		page_free = OMEN_ROWS_END - SizeOfPageHeaderData - keep_free;
 	int			npages = 1;
 
 	for (int i = done; i < nitems; i++)
@@ -194,7 +186,7 @@ pages_needed(HeapTuple *items, int done, int nitems, Size keep_free)
 		if (page_free < need)
 		{
 			npages++;
-			page_free = BLCKSZ - SizeOfPageHeaderData - keep_free;
+			page_free = OMEN_ROWS_END - SizeOfPageHeaderData - keep_free;
 		}
 		page_free -= Min(need, page_free);
 	}
@@ -202,31 +194,23 @@ pages_needed(HeapTuple *items, int done, int nitems, Size keep_free)
 }
 
 static void
-log_multi_insert(Relation rel, Buffer buffer, HeapTuple *items, int nitems, bool init, bool last, int options)
+log_multi_insert(Relation rel, Buffer buffer, HeapTuple *items, int nitems, bool last, int options)
 {
 	Page		page = BufferGetPage(buffer);
 	PGAlignedBlock scratch;
 	xl_heap_multi_insert *record = (xl_heap_multi_insert *) scratch.data;
 	char	   *data;
 	char	   *at;
-	uint8		info = XLOG_HEAP2_MULTI_INSERT;
 	int			flags = REGBUF_STANDARD;
 	XLogRecPtr	lsn;
 
-	at = scratch.data + SizeOfHeapMultiInsert;
-	if (!init)
-		at += nitems * sizeof(OffsetNumber);
+	at = scratch.data + SizeOfHeapMultiInsert + nitems * sizeof(OffsetNumber);
 	record->flags = last ? XLH_INSERT_LAST_IN_MULTI : 0;
 	record->ntuples = nitems;
 	if (RelationIsLogicallyLogged(rel) && !(options & HEAP_INSERT_NO_LOGICAL))
 	{
 		record->flags |= XLH_INSERT_CONTAINS_NEW_TUPLE;
 		flags |= REGBUF_KEEP_DATA;
-	}
-	if (init)
-	{
-		info |= XLOG_HEAP_INIT_PAGE;
-		flags |= REGBUF_WILL_INIT;
 	}
 	data = at;
 	for (int i = 0; i < nitems; i++)
@@ -235,8 +219,7 @@ log_multi_insert(Relation rel, Buffer buffer, HeapTuple *items, int nitems, bool
 		xl_multi_insert_tuple *header;
 		Size		length = item->t_len - SizeofHeapTupleHeader;
 
-		if (!init)
-			record->offsets[i] = ItemPointerGetOffsetNumber(&item->t_self);
+		record->offsets[i] = ItemPointerGetOffsetNumber(&item->t_self);
 		header = (xl_multi_insert_tuple *) SHORTALIGN(at);
 		at = (char *) header + SizeOfMultiInsertTuple;
 		header->t_infomask2 = item->t_data->t_infomask2;
@@ -253,7 +236,7 @@ log_multi_insert(Relation rel, Buffer buffer, HeapTuple *items, int nitems, bool
 	XLogRegisterBuffer(0, buffer, flags);
 	XLogRegisterBufData(0, data, at - data);
 	XLogSetRecordFlags(XLOG_INCLUDE_ORIGIN);
-	lsn = XLogInsert(RM_HEAP2_ID, info);
+	lsn = XLogInsert(RM_HEAP2_ID, XLOG_HEAP2_MULTI_INSERT);
 	PageSetLSN(page, lsn);
 }
 
@@ -281,14 +264,12 @@ omen_multi_insert(Relation rel, TupleTableSlot **slots, int nslots, CommandId ci
 	{
 		Buffer		buffer;
 		Page		page;
-		bool		init;
 		int			n;
 
 		CHECK_FOR_INTERRUPTS();
-		buffer = compat_get_buffer_for_tuple(rel, items[done]->t_len, InvalidBuffer, options, bistate,
-											 &vmbuffer, NULL, pages_needed(items, done, nslots, keep_free));
+		buffer = omen_get_page(rel, items[done]->t_len, options, bistate, &vmbuffer,
+							   pages_needed(items, done, nslots, keep_free));
 		page = BufferGetPage(buffer);
-		init = PageGetMaxOffsetNumber(page) == 0;
 		omen_clear_all_visible(rel, buffer, vmbuffer);
 
 		START_CRIT_SECTION();
@@ -304,7 +285,7 @@ omen_multi_insert(Relation rel, TupleTableSlot **slots, int nslots, CommandId ci
 		}
 		MarkBufferDirty(buffer);
 		if (RelationNeedsWAL(rel))
-			log_multi_insert(rel, buffer, items + done, n, init, done + n == nslots, options);
+			log_multi_insert(rel, buffer, items + done, n, done + n == nslots, options);
 		END_CRIT_SECTION();
 
 		UnlockReleaseBuffer(buffer);

@@ -11,8 +11,6 @@
 
 #include "wal.h"
 
-#define OMEN_MIN_ITEM (SizeofHeapTupleHeader + OMEN_LINK_SIZE)
-
 /* ---- omen_version.c ---- */
 
 typedef enum OmenXminState

@@ -343,7 +343,7 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 		order[i] = &moves[i];
 	}
 	/* nothing to gain: all between pd_upper and the end is in use, and no row died */
-	if (ndead == 0 && (Size) (BLCKSZ - ((PageHeader) page)->pd_upper) <= used)
+	if (ndead == 0 && (Size) (OMEN_ROWS_END - ((PageHeader) page)->pd_upper) <= used)
 	{
 		if (((PageHeader) page)->pd_prune_xid != prunable)
 		{
@@ -353,12 +353,12 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 		return;
 	}
 
-	if (used > (Size) (BLCKSZ - ((PageHeader) page)->pd_lower))
+	if (used > (Size) (OMEN_ROWS_END - ((PageHeader) page)->pd_lower))
 		omen_corrupted(rel, block, 0, "its versions overlap");
 
 	/* the page as it shall be */
 	memcpy(image.data, page, BLCKSZ);
-	upper = BLCKSZ;
+	upper = OMEN_ROWS_END;
 	qsort(order, nmoves, sizeof(order[0]), compare_moves);
 	for (int i = 0; i < nmoves; i++)
 	{
@@ -418,7 +418,7 @@ worth_pruning(Page page, Size minimum)
 			return true;
 		heads += MAXALIGN(ItemIdGetLength(lp));
 	}
-	return (Size) (BLCKSZ - ((PageHeader) page)->pd_upper) >= heads + minimum;
+	return (Size) (OMEN_ROWS_END - ((PageHeader) page)->pd_upper) >= heads + minimum;
 }
 
 void
@@ -431,7 +431,7 @@ omen_prune_opt(Relation rel, Buffer buffer)
 	OmenPruneResult result;
 	bool		eager;
 
-	if (RecoveryInProgress() || PageIsNew(page) || ((PageHeader) page)->pd_special != BLCKSZ)
+	if (RecoveryInProgress() || ((PageHeader) page)->pd_special != OMEN_ROWS_END)
 		return;
 	prune_xid = ((PageHeader) page)->pd_prune_xid;
 	if (!TransactionIdIsNormal(prune_xid))
@@ -451,7 +451,7 @@ omen_prune_opt(Relation rel, Buffer buffer)
 		eager = false;
 	if (!ConditionalLockBufferForCleanup(buffer))
 		return;
-	if (((PageHeader) page)->pd_special == BLCKSZ && PageGetHeapFreeSpace(page) < minimum)
+	if (((PageHeader) page)->pd_special == OMEN_ROWS_END && PageGetHeapFreeSpace(page) < minimum)
 	{
 		if (eager || worth_pruning(page, minimum))
 		{

@@ -434,7 +434,7 @@ write_row(Rewrite *rewrite, CopiedVersion *row)
 		(too_long ? need : head_need) + rewrite->reserve > (Size) (page->pd_upper - page->pd_lower))
 	{
 		next_page(rewrite, &rewrite->rows);
-		PageInit((Page) page, BLCKSZ, 0);
+		omen_init_rows((Page) page);
 	}
 	offnum = OffsetNumberNext(PageGetMaxOffsetNumber((Page) page));
 	ItemPointerSet(&new_tid, BufferGetBlockNumber(rewrite->rows.buffer), offnum);

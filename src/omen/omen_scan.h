@@ -111,9 +111,7 @@ omen_page_all_visible(Page page, Snapshot snapshot)
 static inline void
 omen_head_tuple(Relation rel, Page page, BlockNumber block, OffsetNumber offnum, ItemId lp, HeapTuple tuple)
 {
-	if (unlikely(ItemIdGetLength(lp) < SizeofHeapTupleHeader + OMEN_LINK_SIZE))
-		omen_corrupted(rel, block, offnum, "a row is too short");
-
+	omen_require_item(rel, block, page, offnum, lp);
 	tuple->t_data = (HeapTupleHeader) PageGetItem(page, lp);
 	tuple->t_len = ItemIdGetLength(lp) - OMEN_LINK_SIZE;
 	tuple->t_tableOid = RelationGetRelid(rel);

@@ -85,7 +85,7 @@ omen_count_behind(Page page, const char *at)
 
 	memcpy(&link, at, OMEN_LINK_SIZE);
 	while (link.offset >= SizeOfPageHeaderData && link.block == InvalidBlockNumber && n < (int) (BLCKSZ / OMEN_MIN_ITEM) &&
-		   link.length >= OMEN_MIN_ITEM && link.offset + link.length <= BLCKSZ)
+		   link.length >= OMEN_MIN_ITEM && link.offset + link.length <= OMEN_ROWS_END)
 	{
 		n++;
 		memcpy(&link, (char *) page + link.offset + link.length - OMEN_LINK_SIZE, OMEN_LINK_SIZE);
@@ -105,5 +105,5 @@ omen_find_gap(Page page, const OmenPageMap *map, Size length)
 			return free_from;
 		free_from = map->spans[i].offset + map->spans[i].length;
 	}
-	return BLCKSZ >= free_from + length ? free_from : 0;
+	return OMEN_ROWS_END >= free_from + length ? free_from : 0;
 }

@@ -471,7 +471,7 @@ omen_store_free(Relation rel, Buffer buffer)
 		return false;
 	wal_conflict(rel, rel, BufferGetBlockNumber(buffer), omen_store_special(page)->newest);
 	START_CRIT_SECTION();
-	PageInit(page, BLCKSZ, 0);
+	omen_init_rows(page);
 	omen_wal_page(rel, buffer);
 	END_CRIT_SECTION();
 	return true;

@@ -282,9 +282,9 @@ update_in_place(Update *update, bool may_reserve)
 		return PLACED;
 	}
 
-	if (BLCKSZ - ((PageHeader) page)->pd_lower - map.used >= MAXALIGN(length) || map.nolder > 0)
+	if (OMEN_ROWS_END - ((PageHeader) page)->pd_lower - map.used >= MAXALIGN(length) || map.nolder > 0)
 	{
-		bool		enough = BLCKSZ - ((PageHeader) page)->pd_lower - map.used >= MAXALIGN(length);
+		bool		enough = OMEN_ROWS_END - ((PageHeader) page)->pd_lower - map.used >= MAXALIGN(length);
 
 		if (!enough)
 		{
@@ -340,7 +340,6 @@ log_move(Relation rel, Buffer old_buffer, ItemPointer old_tid, HeapTupleHeader o
 	xl_heap_header header;
 	xl_heap_header key_header;
 	XLogRecPtr	lsn;
-	uint8		info = XLOG_HEAP_UPDATE;
 	int			flags = REGBUF_STANDARD;
 
 	record.old_offnum = ItemPointerGetOffsetNumber(old_tid);
@@ -357,12 +356,6 @@ log_move(Relation rel, Buffer old_buffer, ItemPointer old_tid, HeapTupleHeader o
 			record.flags |= rel->rd_rel->relreplident == REPLICA_IDENTITY_FULL ?
 				XLH_UPDATE_CONTAINS_OLD_TUPLE : XLH_UPDATE_CONTAINS_OLD_KEY;
 	}
-	if (record.new_offnum == FirstOffsetNumber && PageGetMaxOffsetNumber(new_page) == FirstOffsetNumber &&
-		new_buffer != old_buffer)
-	{
-		info |= XLOG_HEAP_INIT_PAGE;
-		flags |= REGBUF_WILL_INIT;
-	}
 	header.t_infomask2 = item->t_data->t_infomask2;
 	header.t_infomask = item->t_data->t_infomask;
 	header.t_hoff = item->t_data->t_hoff;
@@ -377,7 +370,7 @@ log_move(Relation rel, Buffer old_buffer, ItemPointer old_tid, HeapTupleHeader o
 	if (old_key)
 		omen_register_old_key(old_key, &key_header);
 	XLogSetRecordFlags(XLOG_INCLUDE_ORIGIN);
-	lsn = XLogInsert(RM_HEAP_ID, info);
+	lsn = XLogInsert(RM_HEAP_ID, XLOG_HEAP_UPDATE);
 	if (new_buffer != old_buffer)
 		PageSetLSN(BufferGetPage(old_buffer), lsn);
 	PageSetLSN(new_page, lsn);
@@ -408,7 +401,7 @@ lock_both_pages(OmenChange *change, Size length, Buffer *new_vmbuffer)
 			return change->buffer;
 		LockBuffer(change->buffer, BUFFER_LOCK_UNLOCK);
 
-		new_buffer = compat_get_buffer_for_tuple(rel, length, InvalidBuffer, 0, NULL, new_vmbuffer, NULL, 0);
+		new_buffer = omen_get_page(rel, length, 0, NULL, new_vmbuffer, 0);
 		new_page = BufferGetPage(new_buffer);
 		if (new_buffer == change->buffer)
 		{

@@ -218,7 +218,7 @@ reclaim_dead(OmenVacuum *v)
 		omen_vacuum_reclaim(v, buffer, offsets, n);
 		omen_vacuum_examine(v, buffer, &state);
 		omen_vacuum_set_map(v, buffer, vmbuffer, &state);
-		room = PageGetHeapFreeSpace(BufferGetPage(buffer));
+		room = omen_page_room(BufferGetPage(buffer));
 		if (!state.nonempty && state.ndead == 0)
 			omen_vacuum_remember(v, block, block + 1);
 		UnlockReleaseBuffer(buffer);

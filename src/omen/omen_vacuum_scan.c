@@ -329,7 +329,7 @@ visit_block(OmenVacuum *v, BlockNumber block, Buffer *vmbuffer)
 	/* unused line pointers do not keep it from becoming a store page; dead ones do, until omen_vacuum_indexes */
 	if (!state.nonempty && state.ndead == 0)
 		omen_vacuum_remember(v, block, block + 1);
-	room = PageGetHeapFreeSpace(page);
+	room = omen_page_room(page);
 	UnlockReleaseBuffer(buffer);
 
 	count(v, block, &state);
@@ -357,7 +357,7 @@ visit_store_page(OmenVacuum *v, BlockNumber block)
 	if (block < v->pages && omen_store_freeable(v, buffer) && omen_store_free(v->rel, buffer))
 	{
 		v->store_freed++;
-		room = PageGetHeapFreeSpace(page);
+		room = omen_page_room(page);
 	}
 	else
 	{

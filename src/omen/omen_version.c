@@ -24,27 +24,6 @@ omen_corrupted(Relation rel, BlockNumber block, OffsetNumber offnum, const char 
 			 errhint("Run omen_check on the table; restore it from a backup if it reports errors.")));
 }
 
-OmenPageKind
-omen_page_kind(Relation rel, BlockNumber block, Page page)
-{
-	if (PageIsNew(page))
-		return OMEN_PAGE_NEW;
-	if (((PageHeader) page)->pd_special == BLCKSZ)
-		return OMEN_PAGE_ROWS;
-	if (((PageHeader) page)->pd_special == OMEN_STORE_END &&
-		omen_store_special(page)->magic == OMEN_STORE_MAGIC)
-	{
-		if (omen_store_special(page)->version != OMEN_FORMAT_VERSION)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("block %u of table \"%s\" has format version %u, but this version of omen_alex reads version %u",
-							block, RelationGetRelationName(rel), omen_store_special(page)->version, OMEN_FORMAT_VERSION),
-					 errhint("Install the version of omen_alex that wrote the table.")));
-		return OMEN_PAGE_STORE;
-	}
-	omen_corrupted(rel, block, 0, "the page is neither a row page nor a store page");
-}
-
 /* Fills in a version from the bytes of an item. */
 static void
 set_version(OmenVersion *version, char *item, uint16 length)
@@ -60,12 +39,12 @@ omen_head(Relation rel, Buffer buffer, OffsetNumber offnum, OmenVersion *version
 	Page		page = BufferGetPage(buffer);
 	ItemId		lp = PageGetItemId(page, offnum);
 
+	omen_require_rows(rel, BufferGetBlockNumber(buffer), page);
 	if (!ItemIdIsNormal(lp))
 		return false;
+	omen_require_item(rel, BufferGetBlockNumber(buffer), page, offnum, lp);
 	ItemPointerSet(&version->tuple.t_self, BufferGetBlockNumber(buffer), offnum);
 	version->tuple.t_tableOid = RelationGetRelid(rel);
-	if (unlikely(ItemIdGetLength(lp) < OMEN_MIN_ITEM))
-		omen_corrupted(rel, BufferGetBlockNumber(buffer), offnum, "its item is too short");
 	set_version(version, (char *) PageGetItem(page, lp), ItemIdGetLength(lp));
 	version->superseder = InvalidTransactionId;
 	version->in_page = true;
@@ -84,7 +63,7 @@ omen_older(Relation rel, Buffer buffer, OmenVersion *version)
 	{
 		Page		page = BufferGetPage(buffer);
 
-		if (unlikely(link.offset < ((PageHeader) page)->pd_upper || link.offset + link.length > BLCKSZ ||
+		if (unlikely(link.offset < ((PageHeader) page)->pd_upper || link.offset + link.length > OMEN_ROWS_END ||
 					 link.length < OMEN_MIN_ITEM || link.offset != MAXALIGN(link.offset) || !version->in_page))
 			omen_corrupted(rel, BufferGetBlockNumber(buffer), ItemPointerGetOffsetNumber(&version->tuple.t_self),
 						   "the link to its older version points outside of the page's items");
@@ -97,6 +76,9 @@ omen_older(Relation rel, Buffer buffer, OmenVersion *version)
 		set_version(version, version->copy.data, link.length);
 		version->in_page = false;
 	}
+	if (unlikely(version->tuple.t_data->t_hoff > version->tuple.t_len))
+		omen_corrupted(rel, BufferGetBlockNumber(buffer), ItemPointerGetOffsetNumber(&version->tuple.t_self),
+					   "the link to its older version leads to no version");
 	version->superseder = superseder;
 	return true;
 }

@@ -62,12 +62,12 @@ unchecked_bytes(Page page, uint32 *length)
 		memcpy(out + sizeof(fragment), (char *) page + fragment.offset, fragment.length);
 		out += sizeof(fragment) + fragment.length;
 	}
-	for (int at = upper; at < BLCKSZ;)
+	for (int at = upper; at < ((PageHeader) page)->pd_special;)
 	{
 		WalFragment fragment;
 		int			end = at;
 
-		while (end < BLCKSZ && !checked[end])
+		while (end < ((PageHeader) page)->pd_special && !checked[end])
 			end++;
 		if (end > at)
 		{
@@ -78,7 +78,7 @@ unchecked_bytes(Page page, uint32 *length)
 			out += sizeof(fragment) + (end - at);
 		}
 		at = end;
-		while (at < BLCKSZ && checked[at])
+		while (at < ((PageHeader) page)->pd_special && checked[at])
 			at++;
 	}
 	*length = out - extra;
