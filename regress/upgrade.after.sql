@@ -52,7 +52,7 @@ DO $$ BEGIN
 	IF (SELECT count(*) FROM mark WHERE NOT EXISTS (SELECT FROM acct WHERE acct.id = mark.acct)) <> 0 THEN RAISE EXCEPTION 'marks of nobody'; END IF;
 	IF (SELECT count(*) FROM mark WHERE acct > 100000) = 0 THEN RAISE EXCEPTION 'the cascade did not work'; END IF;
 	IF (SELECT eager_offload FROM omen_options('mark')) IS NOT TRUE OR (SELECT fillfactor FROM omen_options('mark')) <> 70 THEN RAISE EXCEPTION 'options are lost'; END IF;
-	IF (SELECT sum(dead_rows + aborted_updates + versions_in_page + versions_in_store + store_records) FROM omen_tables) <> 0 THEN RAISE EXCEPTION 'not all was cleaned up'; END IF;
+	IF (SELECT sum(dead_rows + aborted_updates + versions_in_page + versions_in_store + store_records) FROM omen_tables()) <> 0 THEN RAISE EXCEPTION 'not all was cleaned up'; END IF;
 END $$;
 REFRESH MATERIALIZED VIEW CONCURRENTLY mat;
 VACUUM FULL acct;

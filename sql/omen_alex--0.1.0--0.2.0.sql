@@ -15,3 +15,54 @@ AS 'MODULE_PATHNAME', 'omen_repair_access_method';
 COMMENT ON FUNCTION omen_repair_access_method(pg_catalog.regclass) IS
 	'give a table the access method, omen or heap, that its file is of, when a tool has put another one''s file under it; returns which that is. Changes no row';
 REVOKE ALL ON FUNCTION omen_repair_access_method(pg_catalog.regclass) FROM PUBLIC;
+
+/*
+ * The view and the table of settings lay where migration tools met them. The view becomes a function, the settings become
+ * security labels of the tables, which omen_options() sets; rows of tables that are gone, or are no omen tables any more, go.
+ */
+
+DROP VIEW omen_tables;
+
+CREATE FUNCTION omen_tables(
+	OUT relation pg_catalog.regclass,
+	OUT rows pg_catalog.int8,
+	OUT dead_rows pg_catalog.int8,
+	OUT aborted_updates pg_catalog.int8,
+	OUT versions_in_page pg_catalog.int8,
+	OUT versions_in_store pg_catalog.int8,
+	OUT oldest_superseder pg_catalog.xid,
+	OUT row_pages pg_catalog.int8,
+	OUT store_pages pg_catalog.int8,
+	OUT store_pages_free pg_catalog.int8,
+	OUT store_records pg_catalog.int8,
+	OUT new_pages pg_catalog.int8,
+	OUT table_bytes pg_catalog.int8,
+	OUT row_page_fill pg_catalog.float8)
+RETURNS SETOF pg_catalog.record
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT c.oid::pg_catalog.regclass, s.*
+	FROM pg_catalog.pg_class AS c
+		JOIN pg_catalog.pg_am AS a ON a.oid OPERATOR(pg_catalog.=) c.relam
+		CROSS JOIN LATERAL omen_stats(c.oid::pg_catalog.regclass) AS s
+	WHERE a.amname OPERATOR(pg_catalog.=) 'omen'::pg_catalog.name
+		AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'm']::pg_catalog."char"[])
+		AND NOT pg_catalog.pg_is_other_temp_schema(c.relnamespace);
+END;
+COMMENT ON FUNCTION omen_tables() IS
+	'omen_stats() of every omen table; reads all of them';
+REVOKE ALL ON FUNCTION omen_tables() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION omen_tables() TO pg_stat_scan_tables;
+
+DO $$
+BEGIN
+	PERFORM omen_options(o."table", NULL::pg_catalog.int4, o.eager_offload)
+	FROM omen_table_options AS o
+		JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) o."table"
+		JOIN pg_catalog.pg_am AS a ON a.oid OPERATOR(pg_catalog.=) c.relam
+	WHERE a.amname OPERATOR(pg_catalog.=) 'omen'::pg_catalog.name AND o.eager_offload IS NOT NULL;
+END $$;
+
+-- Dropped alone it would stay among the tables whose rows pg_dump saves.
+ALTER EXTENSION omen_alex DROP TABLE omen_table_options;
+DROP TABLE omen_table_options;

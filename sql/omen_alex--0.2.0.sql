@@ -100,9 +100,8 @@ REVOKE ALL ON FUNCTION alex_page(pg_catalog.regclass, pg_catalog.int8) FROM PUBL
  * omen tables
  *
  * omen_check depends on values and takes a lock that VACUUM waits for; nobody may call it unless granted. omen_stats and
- * omen_tables show counts only and follow the statistics role. omen_options checks that the caller owns the table, so all may call
- * it; it alone writes omen_table_options. That one is a heap table whatever the default access method is: the library changes it
- * as it would a catalog.
+ * omen_tables show counts only and follow the statistics role. omen_options checks that the caller owns the table, so all may
+ * call it. There is no table or view among them: tools that look for an application's relations would take it for one.
  */
 
 CREATE FUNCTION omen_check("table" pg_catalog.regclass)
@@ -143,29 +142,36 @@ COMMENT ON FUNCTION omen_stats(pg_catalog.regclass) IS
 REVOKE ALL ON FUNCTION omen_stats(pg_catalog.regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION omen_stats(pg_catalog.regclass) TO pg_stat_scan_tables;
 
-CREATE VIEW omen_tables AS
-	SELECT c.oid::pg_catalog.regclass AS "table", s.*
+CREATE FUNCTION omen_tables(
+	OUT relation pg_catalog.regclass,
+	OUT rows pg_catalog.int8,
+	OUT dead_rows pg_catalog.int8,
+	OUT aborted_updates pg_catalog.int8,
+	OUT versions_in_page pg_catalog.int8,
+	OUT versions_in_store pg_catalog.int8,
+	OUT oldest_superseder pg_catalog.xid,
+	OUT row_pages pg_catalog.int8,
+	OUT store_pages pg_catalog.int8,
+	OUT store_pages_free pg_catalog.int8,
+	OUT store_records pg_catalog.int8,
+	OUT new_pages pg_catalog.int8,
+	OUT table_bytes pg_catalog.int8,
+	OUT row_page_fill pg_catalog.float8)
+RETURNS SETOF pg_catalog.record
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT c.oid::pg_catalog.regclass, s.*
 	FROM pg_catalog.pg_class AS c
 		JOIN pg_catalog.pg_am AS a ON a.oid OPERATOR(pg_catalog.=) c.relam
 		CROSS JOIN LATERAL omen_stats(c.oid::pg_catalog.regclass) AS s
 	WHERE a.amname OPERATOR(pg_catalog.=) 'omen'::pg_catalog.name
 		AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'm']::pg_catalog."char"[])
 		AND NOT pg_catalog.pg_is_other_temp_schema(c.relnamespace);
-COMMENT ON VIEW omen_tables IS
+END;
+COMMENT ON FUNCTION omen_tables() IS
 	'omen_stats() of every omen table; reads all of them';
-REVOKE ALL ON TABLE omen_tables FROM PUBLIC;
-GRANT SELECT ON TABLE omen_tables TO pg_stat_scan_tables;
-
-CREATE TABLE omen_table_options (
-	"table" pg_catalog.regclass PRIMARY KEY,
-	eager_offload pg_catalog.bool
-) USING heap;
-COMMENT ON TABLE omen_table_options IS
-	'settings of single omen tables; changed by omen_options()';
-REVOKE ALL ON TABLE omen_table_options FROM PUBLIC;
-GRANT SELECT ON TABLE omen_table_options TO PUBLIC;
-SELECT pg_catalog.pg_extension_config_dump('omen_table_options',
-	'WHERE EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) "table")');
+REVOKE ALL ON FUNCTION omen_tables() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION omen_tables() TO pg_stat_scan_tables;
 
 CREATE FUNCTION omen_options("table" pg_catalog.regclass,
 	INOUT fillfactor pg_catalog.int4 DEFAULT NULL,

@@ -67,5 +67,20 @@ SELECT version, compare_upgrade_from(version) FROM pg_available_extension_versio
 WHERE name = 'omen_alex' AND version <> (SELECT default_version FROM pg_available_extensions WHERE name = 'omen_alex') ORDER BY 1;
 SELECT * FROM difference;
 
+-- Settings of tables come along; those of tables that are gone, and of what is no omen table any more, do not.
+CREATE EXTENSION omen_alex SCHEMA home VERSION '0.1.0';
+CREATE TABLE eager () USING omen;
+CREATE TABLE lazy () USING omen;
+CREATE TABLE left_alone () USING omen;
+CREATE TABLE gone () USING omen;
+CREATE TABLE heap () USING omen;
+INSERT INTO home.omen_table_options VALUES ('eager', true), ('lazy', false), ('left_alone', NULL), ('gone', true), ('heap', true);
+DROP TABLE gone;
+ALTER TABLE heap SET ACCESS METHOD heap;
+\c
+ALTER EXTENSION omen_alex UPDATE;
+SELECT objoid::regclass, label FROM pg_seclabel WHERE provider = 'omen' ORDER BY 1;
+SELECT eager_offload FROM home.omen_options('eager');
+
 \c contrib_regression
 DROP DATABASE regress_extension_upgrade;

@@ -1,4 +1,4 @@
--- omen_check(), omen_stats() and omen_tables: what they refuse, and that sound tables pass, whatever happened to them.
+-- omen_check(), omen_stats() and omen_tables(): what they refuse, and that sound tables pass, whatever happened to them.
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS omen_alex;
 
@@ -25,15 +25,15 @@ CREATE ROLE oc_monitor IN ROLE pg_monitor;
 SET ROLE oc_nobody;
 SELECT omen_check('oc_part');
 SELECT omen_stats('oc_part');
-SELECT count(*) FROM omen_tables;
+SELECT count(*) FROM omen_tables();
 SELECT omen_options('oc_part', 90);
 SELECT omen_options('oc_part', eager_offload => true);
-INSERT INTO omen_table_options VALUES ('oc_part', true);
+SECURITY LABEL FOR omen ON TABLE oc_part IS 'eager_offload=on';
 SELECT * FROM omen_options('oc_part');
 SET ROLE oc_monitor;
 SELECT omen_check('oc_part');
 SELECT rows FROM omen_stats('oc_part');
-SELECT rows FROM omen_tables WHERE "table" = 'oc_part'::regclass;
+SELECT rows FROM omen_tables() WHERE relation = 'oc_part'::regclass;
 RESET ROLE;
 DROP ROLE oc_nobody, oc_monitor;
 
@@ -104,9 +104,9 @@ VACUUM FREEZE oc;
 SELECT omen_check('oc');
 SELECT dead_rows, aborted_updates, versions_in_page, versions_in_store, store_pages FROM omen_stats('oc');
 
--- The view lists them all, but for partitioned ones and heaps.
+-- omen_tables() lists them all, but for partitioned ones and heaps.
 INSERT INTO oc_part VALUES (1);
-SELECT "table", rows FROM omen_tables WHERE "table"::text ~ '^oc' ORDER BY "table"::text;
+SELECT relation, rows FROM omen_tables() WHERE relation::text ~ '^oc' ORDER BY relation::text;
 DROP TABLE oc, oc_heap, oc_parts;
 DROP VIEW oc_view;
 DROP SEQUENCE oc_sequence;

@@ -272,7 +272,7 @@ SELECT omen_check('dd_unlogged');
 SELECT * FROM omen_options('dd_omen');
 SELECT * FROM omen_options('dd_omen', fillfactor => 90);
 SELECT * FROM omen_options('dd_omen', eager_offload => true);
-SELECT * FROM omen_table_options;
+SELECT objoid::regclass, label FROM pg_seclabel WHERE provider = 'omen';
 SELECT reloptions FROM pg_class WHERE relname = 'dd_omen';
 BEGIN;
 SELECT * FROM omen_options('dd_omen', 100, false);
@@ -299,9 +299,37 @@ SELECT count(*), sum(v) FROM dd_eager;
 SELECT store_records > 0 AS moved FROM omen_stats('dd_eager');
 
 DROP TABLE dd_heap, dd_omen, dd_temp, dd_unlogged, dd_moved, dd_eager CASCADE;
--- what was set for a table that is gone goes with the next setting
-CREATE TABLE dd_next () USING omen;
-SELECT * FROM omen_options('dd_next', eager_offload => true);
-SELECT "table" FROM omen_table_options;
-DROP TABLE dd_next;
+-- what was set for a table goes with it
+SELECT count(*) FROM pg_seclabel WHERE provider = 'omen';
+
+-- Where the setting is kept: a label, which SECURITY LABEL changes as well.
+CREATE TABLE dd_label () USING omen;
+CREATE VIEW dd_view AS SELECT 1 AS one;
+SELECT * FROM omen_options('dd_label', eager_offload => true);
+SECURITY LABEL FOR omen ON TABLE dd_label IS 'eager_offload=off';
+SELECT * FROM omen_options('dd_label');
+BEGIN;
+SECURITY LABEL FOR omen ON TABLE dd_label IS 'eager_offload=on';
+SELECT * FROM omen_options('dd_label');
+ROLLBACK;
+SELECT * FROM omen_options('dd_label');
+SECURITY LABEL FOR omen ON TABLE dd_label IS 'eager_offload=perhaps';
+SECURITY LABEL FOR omen ON TABLE dd_label IS 'lazy_offload=on';
+SECURITY LABEL FOR omen ON TABLE dd_label IS '';
+SECURITY LABEL FOR omen ON COLUMN dd_view.one IS 'eager_offload=on';
+SECURITY LABEL FOR omen ON VIEW dd_view IS 'eager_offload=on';
+SECURITY LABEL FOR omen ON SCHEMA public IS 'eager_offload=on';
+-- through a heap table and back, and a new file
+SELECT * FROM omen_options('dd_label', eager_offload => true);
+ALTER TABLE dd_label SET ACCESS METHOD heap;
+ALTER TABLE dd_label SET ACCESS METHOD omen;
+VACUUM FULL dd_label;
+SELECT * FROM omen_options('dd_label');
+SECURITY LABEL FOR omen ON TABLE dd_label IS NULL;
+SELECT * FROM omen_options('dd_label');
+DROP TABLE dd_label;
+DROP VIEW dd_view;
+-- tools that list an application's relations find none of the extension's
+SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
+WHERE deptype = 'e' AND classid = 'pg_class'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'omen_alex');
 DROP FUNCTION dd_both, dd_same, dd_wrong;

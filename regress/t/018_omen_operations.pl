@@ -299,12 +299,12 @@ $node->command_ok([ 'pg_restore', '--no-table-access-method', '--exit-on-error',
 my $content = q{SET search_path = public; SET client_min_messages = warning;
 CREATE FUNCTION pg_temp.content(t regclass) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN EXECUTE format('SELECT count(*) || md5(string_agg(x::text, chr(10) ORDER BY x::text)) FROM %s x', t) INTO r; RETURN r; END $$;
 SELECT c.oid::regclass, AM reloptions, pg_temp.content(c.oid) FROM pg_class c LEFT JOIN pg_am am ON am.oid = relam
-WHERE relkind IN ('r', 'p', 'm') AND relnamespace = 'public'::regnamespace AND relname <> 'omen_table_options' ORDER BY c.oid::regclass::text};
+WHERE relkind IN ('r', 'p', 'm') AND relnamespace = 'public'::regnamespace ORDER BY c.oid::regclass::text};
 my $names = $content =~ s/AM/amname,/r;
 my $before = $node->safe_psql('postgres', $names);
 like($before, qr/^o_space\|$am\|/m, 'what is compared');
 is($node->safe_psql('restored', $names), $before, 'restored with the same access methods and content');
-is($node->safe_psql('restored', q{SELECT string_agg("table" || ' ' || eager_offload, ', ' ORDER BY "table"::text) FROM omen_table_options}), 'mixed_1 false, o_space true', 'and settings');
+is($node->safe_psql('restored', q{SELECT string_agg(objoid::regclass || ' ' || label, ', ' ORDER BY objoid::regclass::text) FROM pg_seclabel}), 'mixed_1 eager_offload=off, o_space eager_offload=on', 'and settings');
 is($node->safe_psql('restored', q{SELECT * FROM omen_options('o_space')}), '80|t', 'which are in force') if is_omen();
 is($node->safe_psql('as_heap', $content =~ s/AM//r), $node->safe_psql('postgres', $content =~ s/AM//r), 'and as heap tables with the same content');
 is($node->safe_psql('as_heap', q{SELECT count(*) FROM pg_class c JOIN pg_am a ON a.oid = relam WHERE amname = 'omen'}), '0', 'none of which is an omen table');

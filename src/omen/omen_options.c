@@ -1,18 +1,15 @@
 /*
  * omen_options.c - settings: for all omen tables, and of one.
  *
- * A table access method has no storage parameters of its own. The fill factor is heap's; what only omen has is a row in
- * the extension's table omen_table_options, which pg_dump saves. Who may change it is checked here, so that table is
- * closed to everybody.
+ * A table access method has no storage parameters of its own. The fill factor is heap's; what only omen has is a security
+ * label of the provider "omen" on the table: README.md says why.
  */
 #include "omen.h"
 
-#include "access/genam.h"
 #include "access/table.h"
-#include "catalog/indexing.h"
-#include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "commands/seclabel.h"
 #include "commands/tablecmds.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -23,7 +20,6 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -36,14 +32,12 @@
 
 PG_FUNCTION_INFO_V1(omen_options);
 
-#define OPTIONS_TABLE "omen_table_options"
-
-/* its columns */
-#define OPTION_TABLE 1
-#define OPTION_EAGER_OFFLOAD 2
-#define OPTION_COLUMNS 2
+#define LABEL_PROVIDER "omen"
+#define LABEL_EAGER "eager_offload="
 
 static bool eager_offload = false;
+
+static void check_label(const ObjectAddress *object, const char *label);
 
 void
 omen_define_settings(void)
@@ -53,106 +47,64 @@ omen_define_settings(void)
 							 "Applies to omen tables for which omen_options() has not set it.",
 							 &eager_offload, false, PGC_USERSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("omen");
+	register_label_provider(LABEL_PROVIDER, check_label);
 }
 
-/* ---- the table of settings ---- */
+/* ---- the label ---- */
 
-/* The extension can be moved to another schema, but not be torn apart: the table is where the handler is. */
-static Oid
-options_table(Relation rel)
+static bool
+parse_label(const char *label, bool *eager)
 {
-	Oid			schema = get_func_namespace(rel->rd_amhandler);
+	size_t		prefix = strlen(LABEL_EAGER);
 
-	return OidIsValid(schema) ? get_relname_relid(OPTIONS_TABLE, schema) : InvalidOid;
+	return strncmp(label, LABEL_EAGER, prefix) == 0 && parse_bool(label + prefix, eager);
 }
 
-/* The row of a table; NULL: it has none. To be closed with systable_endscan(). */
-static HeapTuple
-find_row(Relation options, Oid relid, SysScanDesc *scan)
+/*
+ * What SECURITY LABEL and pg_restore ask before they set a label, or take one away (NULL); core has checked that the
+ * user owns the object. Tables of any access method may have one, as one may become an omen table, or have been one.
+ */
+static void
+check_label(const ObjectAddress *object, const char *label)
 {
-	ScanKeyData key;
+	bool		eager;
+	char		relkind = object->classId == RelationRelationId ? get_rel_relkind(object->objectId) : '\0';
 
-	ScanKeyInit(&key, OPTION_TABLE, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
-	/* there are few rows, so no need to look for the index */
-	*scan = systable_beginscan(options, InvalidOid, false, NULL, 1, &key);
-	return systable_getnext(*scan);
+	if ((relkind != RELKIND_RELATION && relkind != RELKIND_MATVIEW) || object->objectSubId != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("security labels of \"%s\" are for tables and materialized views only", LABEL_PROVIDER),
+				 errhint("To set a label of another provider, load that one and name it: SECURITY LABEL FOR ...")));
+	if (label != NULL && !parse_label(label, &eager))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid security label of \"%s\": \"%s\"", LABEL_PROVIDER, label),
+				 errhint("The label is \"%son\" or \"%soff\".", LABEL_EAGER, LABEL_EAGER)));
+	/* so that all sessions read it again */
+	CacheInvalidateRelcacheByRelid(object->objectId);
 }
 
 /* What is set for a table; false: nothing. */
 static bool
 read_eager(Relation rel, bool *eager)
 {
-	Oid			options_oid = options_table(rel);
-	Relation	options;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		isnull = true;
+	ObjectAddress table;
+	char	   *label;
 
-	/* the extension is being created or dropped */
-	if (!OidIsValid(options_oid))
-		return false;
-	options = try_table_open(options_oid, AccessShareLock);
-	if (options == NULL)
-		return false;
-	tuple = find_row(options, RelationGetRelid(rel), &scan);
-	if (tuple != NULL)
-		*eager = DatumGetBool(heap_getattr(tuple, OPTION_EAGER_OFFLOAD, RelationGetDescr(options), &isnull));
-	systable_endscan(scan);
-	table_close(options, AccessShareLock);
-	return !isnull;
-}
-
-/* Rows of tables that are gone, lest a table that comes to have the same OID inherits them. */
-static void
-delete_orphans(Relation options)
-{
-	SysScanDesc scan = systable_beginscan(options, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-
-	while ((tuple = systable_getnext(scan)) != NULL)
-	{
-		bool		isnull;
-		Datum		table = heap_getattr(tuple, OPTION_TABLE, RelationGetDescr(options), &isnull);
-
-		if (!SearchSysCacheExists1(RELOID, table))
-			CatalogTupleDelete(options, &tuple->t_self);
-	}
-	systable_endscan(scan);
+	ObjectAddressSet(table, RelationRelationId, RelationGetRelid(rel));
+	label = GetSecurityLabel(&table, LABEL_PROVIDER);
+	return label != NULL && parse_label(label, eager);
 }
 
 static void
 write_eager(Relation rel, bool eager)
 {
-	Oid			options_oid = options_table(rel);
-	Relation	options;
-	SysScanDesc scan;
-	HeapTuple	old;
-	HeapTuple	new;
-	Datum		values[OPTION_COLUMNS] = {ObjectIdGetDatum(RelationGetRelid(rel)), BoolGetDatum(eager)};
-	bool		nulls[OPTION_COLUMNS] = {false};
+	const char *label = eager ? LABEL_EAGER "on" : LABEL_EAGER "off";
+	ObjectAddress table;
 
-	if (!OidIsValid(options_oid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the extension's table \"%s\" does not exist", OPTIONS_TABLE),
-				 errhint("ALTER EXTENSION omen_alex UPDATE, or create the extension anew.")));
-	options = table_open(options_oid, RowExclusiveLock);
-	if (RelationGetNumberOfAttributes(options) != OPTION_COLUMNS)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the extension's table \"%s\" is not the one this library was made for", OPTIONS_TABLE),
-				 errhint("ALTER EXTENSION omen_alex UPDATE, then reconnect.")));
-	delete_orphans(options);
-	CommandCounterIncrement();
-	old = find_row(options, RelationGetRelid(rel), &scan);
-	new = heap_form_tuple(RelationGetDescr(options), values, nulls);
-	if (old != NULL)
-		CatalogTupleUpdate(options, &old->t_self, new);
-	else
-		CatalogTupleInsert(options, new);
-	systable_endscan(scan);
-	heap_freetuple(new);
-	table_close(options, NoLock);
+	ObjectAddressSet(table, RelationRelationId, RelationGetRelid(rel));
+	check_label(&table, label);
+	SetSecurityLabel(&table, LABEL_PROVIDER, label);
 }
 
 /* ---- what the rest asks ---- */
@@ -275,10 +227,7 @@ omen_options(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 		set_fillfactor(relid, PG_GETARG_INT32(1));
 	if (!PG_ARGISNULL(2))
-	{
 		write_eager(rel, PG_GETARG_BOOL(2));
-		CacheInvalidateRelcache(rel);
-	}
 	CommandCounterIncrement();
 
 	values[0] = Int32GetDatum(RelationGetFillFactor(rel, HEAP_DEFAULT_FILLFACTOR));
