@@ -117,6 +117,19 @@ typedef RelFileNode CompatLocator;
 	 plan_create_index_workers(RelationGetRelid(heap), RelationGetRelid(rel)) : 0)
 #endif
 
+/*
+ * Up to 17, INSERT ... ON CONFLICT refuses unique indexes that are not btrees; alex_upsert.c mends that. 16 can make maps
+ * of columns where some are missing; access/attmap.h.
+ */
+#if PG_VERSION_NUM < 180000
+#define COMPAT_UPSERT_KNOWS_BTREE
+#endif
+#if PG_VERSION_NUM >= 160000
+#define compat_attrmap_if_different(in, out) build_attrmap_by_name_if_req(in, out, false)
+#else
+#define compat_attrmap_if_different(in, out) build_attrmap_by_name_if_req(in, out)
+#endif
+
 /* Appends one zeroed block to the main fork; returns it pinned and exclusively locked. */
 static inline Buffer
 compat_extend_relation(Relation rel)

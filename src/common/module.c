@@ -7,6 +7,7 @@
 
 #include "alex.h"
 #include "alex_route.h"
+#include "alex_upsert.h"
 #include "omen_options.h"
 
 PG_MODULE_MAGIC;
@@ -18,5 +19,6 @@ _PG_init(void)
 {
 	alex_register_options();
 	alex_define_route_memory();
+	alex_watch_upserts();
 	omen_define_settings();
 }
