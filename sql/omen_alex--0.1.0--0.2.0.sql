@@ -66,3 +66,12 @@ END $$;
 -- Dropped alone it would stay among the tables whose rows pg_dump saves.
 ALTER EXTENSION omen_alex DROP TABLE omen_table_options;
 DROP TABLE omen_table_options;
+
+DROP FUNCTION omen_check(pg_catalog.regclass);
+CREATE FUNCTION omen_check("table" pg_catalog.regclass, indexes pg_catalog.bool DEFAULT true)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'omen_check';
+COMMENT ON FUNCTION omen_check(pg_catalog.regclass, pg_catalog.bool) IS
+	'verify every row, older version and store page of an omen table, and that every entry of its indexes leads to a row; raises an error on corruption. Others may read and write meanwhile, but not vacuum';
+REVOKE ALL ON FUNCTION omen_check(pg_catalog.regclass, pg_catalog.bool) FROM PUBLIC;

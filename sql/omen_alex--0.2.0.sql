@@ -104,13 +104,13 @@ REVOKE ALL ON FUNCTION alex_page(pg_catalog.regclass, pg_catalog.int8) FROM PUBL
  * call it. There is no table or view among them: tools that look for an application's relations would take it for one.
  */
 
-CREATE FUNCTION omen_check("table" pg_catalog.regclass)
+CREATE FUNCTION omen_check("table" pg_catalog.regclass, indexes pg_catalog.bool DEFAULT true)
 RETURNS pg_catalog.void
-LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'omen_check';
-COMMENT ON FUNCTION omen_check(pg_catalog.regclass) IS
-	'verify every row, older version and store page of an omen table; raises an error on corruption. Others may read and write meanwhile, but not vacuum';
-REVOKE ALL ON FUNCTION omen_check(pg_catalog.regclass) FROM PUBLIC;
+COMMENT ON FUNCTION omen_check(pg_catalog.regclass, pg_catalog.bool) IS
+	'verify every row, older version and store page of an omen table, and that every entry of its indexes leads to a row; raises an error on corruption. Others may read and write meanwhile, but not vacuum';
+REVOKE ALL ON FUNCTION omen_check(pg_catalog.regclass, pg_catalog.bool) FROM PUBLIC;
 
 CREATE FUNCTION omen_repair_access_method("table" pg_catalog.regclass)
 RETURNS pg_catalog.text

@@ -50,5 +50,42 @@ SET enable_seqscan = on;
 SET enable_indexscan = off;
 SET enable_indexonlyscan = off;
 SELECT sum(k), count(*) FROM op WHERE k BETWEEN -100 AND 100;
+RESET enable_indexscan;
+RESET enable_indexonlyscan;
+
+-- Our functions in queries with a Gather, or that would have one; and for OIDs of nothing.
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET max_parallel_workers_per_gather = 2;
+ANALYZE op;
+CREATE FUNCTION op_gathers(query text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+		IF line ~ 'Gather' THEN RETURN true; END IF;
+	END LOOP;
+	RETURN false;
+END $$;
+SELECT what, op_gathers(format('SELECT count(*), %s FROM op', what)) FROM (VALUES ('1'), ('alex_check(''op_k'', true)'),
+	('(SELECT entries FROM alex_stats(''op_k''))'), ('(SELECT kind FROM alex_page(''op_k'', 0))'), ('omen_check(''op'')'),
+	('(SELECT rows FROM omen_stats(''op''))'), ('(SELECT fillfactor FROM omen_options(''op''))'), ('omen_repair_access_method(''op'')')) v (what);
+SELECT count(*), alex_check('op_k', true) FROM op;
+SELECT count(*), (SELECT entries >= 18000 FROM alex_stats('op_k')), (SELECT kind FROM alex_page('op_k', 0)) FROM op;
+SELECT count(*), omen_check('op') FROM op;
+SELECT count(*), (SELECT rows FROM omen_stats('op')) FROM op;
+SELECT count(*), (SELECT fillfactor FROM omen_options('op')) FROM op;
+\set VERBOSITY sqlstate
+SELECT alex_check(4294967295);
+SELECT alex_check(4294967295, true);
+SELECT alex_stats(4294967295);
+SELECT alex_page(4294967295, 0);
+SELECT omen_check(4294967295);
+SELECT omen_stats(4294967295);
+SELECT omen_options(4294967295);
+SELECT omen_options(4294967295, 50);
+SELECT omen_repair_access_method(4294967295);
+SELECT alex_check('op'), alex_check('pg_class_oid_index');
+SELECT omen_check('op_k');
 DROP TABLE op;
-DROP FUNCTION op_build;
+DROP FUNCTION op_build, op_gathers;

@@ -42,6 +42,7 @@
 #include "utils/snapmgr.h"
 
 #include "alex_inspect.h"
+#include "open_existing.h"
 
 PG_FUNCTION_INFO_V1(alex_check);
 
@@ -537,10 +538,10 @@ alex_check(PG_FUNCTION_ARGS)
 	int			save_sec_context;
 	int			save_nestlevel;
 
-	/* table before index, as everybody locks them; what is no index fails in index_open() */
+	/* table before index, as everybody locks them; what is no index has none */
 	if (OidIsValid(heapid))
 		heap = table_open(heapid, lock);
-	rel = index_open(relid, lock);
+	rel = open_existing(relid, lock);
 	alex_require_index(rel);
 
 	/* another index may have got the OID before we had the locks */

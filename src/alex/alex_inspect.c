@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 
 #include "alex_inspect.h"
+#include "open_existing.h"
 
 PG_FUNCTION_INFO_V1(alex_stats);
 PG_FUNCTION_INFO_V1(alex_page);
@@ -79,7 +80,7 @@ alex_copy_page(Relation rel, BlockNumber block, BufferAccessStrategy strategy, c
 static Relation
 open_index(Oid relid)
 {
-	Relation	rel = index_open(relid, AccessShareLock);
+	Relation	rel = open_existing(relid, AccessShareLock);
 
 	alex_require_index(rel);
 	if (alex_lacks_storage(rel))

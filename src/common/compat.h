@@ -84,6 +84,13 @@ typedef RelFileNode CompatLocator;
 	((void) (npages), RelationGetBufferForTuple(rel, len, other, options, bistate, vmbuffer, vmbuffer_other))
 #endif
 
+/* from 16 on VACUUM tells indexes their table; access/genam.h */
+#if PG_VERSION_NUM >= 160000
+#define compat_set_vacuum_heap(info, heap) ((info)->heaprel = (heap))
+#else
+#define compat_set_vacuum_heap(info, heap) ((void) 0)
+#endif
+
 /* 16 named the field of a lock record after what it holds */
 #if PG_VERSION_NUM >= 160000
 #define COMPAT_LOCK_RECORD_XMAX(record) ((record).xmax)

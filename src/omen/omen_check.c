@@ -9,6 +9,9 @@
  *     snapshot or an aborted update needs it, else a warning: see omen_peek.h
  *   - records fill a store page, and none is superseded by a newer transaction than the page says
  *   - what the visibility map vouches for is visible to us, and frozen if it says so
+ *   - on request, every entry of every index leads to a row, live or dead: see omen_check_index.c
+ *
+ * Who committed is asked of the commit log: hint bits are not logged, so standbys, and servers after a crash, do not have them.
  *
  * Others may write meanwhile, but not VACUUM: a page is examined under its share lock, with the store pages its links
  * lead to. What is behind a superseder older than the horizon is nobody's business, and may be anything (README, "When
@@ -29,6 +32,7 @@
 #include "omen_inspect.h"
 #include "omen_peek.h"
 #include "omen_private.h"
+#include "open_existing.h"
 
 PG_FUNCTION_INFO_V1(omen_check);
 
@@ -51,6 +55,7 @@ typedef struct Check
 	BlockNumber block;
 	OffsetNumber offnum;		/* 0: the page as a whole */
 	uint8		map_bits;		/* of the page in the visibility map */
+	OmenLines  *lines;			/* line pointers in use; NULL: not asked for */
 	TransactionId next_xid;		/* not yet in use, when last asked */
 	MultiXactId next_multi;
 	int			nspans;
@@ -277,6 +282,20 @@ head_problem(Check *check, const OmenVersion *head)
 	return NULL;
 }
 
+/* Was a row that was visible to all deleted or moved? Not if who tried has aborted, or crashed. */
+static bool
+was_deleted(HeapTupleHeader header)
+{
+	TransactionId xmax;
+
+	if ((header->t_infomask & HEAP_XMAX_INVALID) || HeapTupleHeaderIsOnlyLocked(header))
+		return false;
+	xmax = HeapTupleHeaderGetUpdateXid(header);
+	if (!TransactionIdIsValid(xmax))
+		return false;
+	return TransactionIdIsCurrentTransactionId(xmax) || TransactionIdIsInProgress(xmax) || TransactionIdDidCommit(xmax);
+}
+
 static const char *
 map_problem(Check *check, const OmenVersion *head)
 {
@@ -286,7 +305,7 @@ map_problem(Check *check, const OmenVersion *head)
 	if (!HeapTupleHeaderXminFrozen(header) &&
 		(omen_xmin_state(header) != OMEN_XMIN_COMMITTED || !omen_xmin_visible(header, check->snapshot)))
 		return "its page is marked all-visible, but who wrote it is not visible to all";
-	if (!(header->t_infomask & HEAP_XMAX_INVALID) && !HeapTupleHeaderIsOnlyLocked(header))
+	if (was_deleted(header))
 		return "its page is marked all-visible, but it was deleted";
 	if ((check->map_bits & VISIBILITYMAP_ALL_FROZEN) && heap_tuple_needs_eventual_freeze(header))
 		return "its page is marked all-frozen, but it is not frozen";
@@ -490,6 +509,8 @@ check_block(Check *check, Buffer *vmbuffer, BufferAccessStrategy strategy)
 		check->horizon = horizon;
 		check->missing = missing;
 	}
+	if (check->lines != NULL && omen_page_kind(check->rel, check->block, BufferGetPage(buffer)) == OMEN_PAGE_ROWS)
+		omen_lines_note(check->lines, check->block, BufferGetPage(buffer));
 	UnlockReleaseBuffer(buffer);
 }
 
@@ -498,7 +519,9 @@ omen_check(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
 	LOCKMODE	lockmode = RecoveryInProgress() ? AccessShareLock : ShareUpdateExclusiveLock;
-	Relation	rel = relation_open(relid, lockmode);
+	/* version 0.1.0 of the extension has no second argument */
+	bool		indexes = (PG_NARGS() < 2 || PG_GETARG_BOOL(1)) && !RecoveryInProgress();
+	Relation	rel = open_existing(relid, lockmode);
 	BufferAccessStrategy strategy;
 	Snapshot	snapshot;
 	Buffer		vmbuffer = InvalidBuffer;
@@ -517,6 +540,8 @@ omen_check(PG_FUNCTION_ARGS)
 	check->snapshot = snapshot;
 	check->horizon = GetOldestNonRemovableTransactionId(rel);
 	check->nblocks = RelationGetNumberOfBlocks(rel);
+	if (indexes && rel->rd_rel->relhasindex)
+		check->lines = omen_lines_begin(check->nblocks);
 	for (check->block = 0; check->block < check->nblocks; check->block++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -524,6 +549,11 @@ omen_check(PG_FUNCTION_ARGS)
 	}
 	if (BufferIsValid(vmbuffer))
 		ReleaseBuffer(vmbuffer);
+	if (check->lines != NULL)
+	{
+		omen_check_indexes(rel, check->lines);
+		omen_lines_end(check->lines);
+	}
 	if (check->missing > 0)
 		ereport(WARNING,
 				(errcode(ERRCODE_DATA_CORRUPTED),

@@ -165,7 +165,7 @@ omen_index_fetch_go(struct IndexFetchTableData *data, BlockNumber block, Buffer 
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("an index of table \"%s\" has an entry for a block that cannot exist", RelationGetRelationName(rel)),
-				 errhint("Rebuild the index with REINDEX.")));
+				 errhint("omen_check() tells whether rows of the table are lost; if not, rebuild the index with REINDEX.")));
 	if (block == fetch->block)
 		return BufferIsValid(fetch->buffer) ? fetch->buffer : fetch->recent;
 	if (BufferIsValid(fetch->buffer))
@@ -446,7 +446,7 @@ check_entry(const TM_IndexDeleteOp *op, Page page, const TM_IndexDelete *entry)
 					RelationGetRelationName(op->irel), ItemPointerGetBlockNumber(&entry->tid), offnum),
 			 errdetail("The entry is item %u in block %u of the index.",
 					   op->status[entry->id].idxoffnum, op->iblknum),
-			 errhint("Rebuild the index with REINDEX.")));
+			 errhint("If omen_check() finds more such rows, the table has lost them: restore it from a backup. REINDEX would only hide it.")));
 }
 
 /*

@@ -29,6 +29,7 @@
 
 #include "omen_inspect.h"
 #include "omen_options.h"
+#include "open_existing.h"
 
 PG_FUNCTION_INFO_V1(omen_options);
 
@@ -217,11 +218,11 @@ omen_options(PG_FUNCTION_ARGS)
 		PreventCommandIfReadOnly("omen_options()");
 		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 			require_owner(relid);
-		rel = relation_open(relid, ShareUpdateExclusiveLock);
+		rel = open_existing(relid, ShareUpdateExclusiveLock);
 		require_owner(relid);
 	}
 	else
-		rel = relation_open(relid, AccessShareLock);
+		rel = open_existing(relid, AccessShareLock);
 	omen_require_table(rel);
 
 	if (!PG_ARGISNULL(1))

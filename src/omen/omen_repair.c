@@ -200,7 +200,7 @@ omen_repair_access_method(PG_FUNCTION_ARGS)
 		rel = open_existing(relid, NoLock);
 		clear_marks(rel);
 		relation_close(rel, NoLock);
-		DirectFunctionCall1(omen_check, ObjectIdGetDatum(relid));
+		DirectFunctionCall2(omen_check, ObjectIdGetDatum(relid), BoolGetDatum(true));
 	}
 	PG_RETURN_TEXT_P(cstring_to_text(get_am_name(new)));
 }

@@ -94,9 +94,7 @@ index_info(OmenVacuum *v, int i, IndexVacuumInfo *info)
 {
 	memset(info, 0, sizeof(*info));
 	info->index = v->indexes[i];
-#if PG_VERSION_NUM >= 160000
-	info->heaprel = v->rel;
-#endif
+	compat_set_vacuum_heap(info, v->rel);
 	info->message_level = DEBUG2;
 	info->strategy = v->strategy;
 	v->index = i;
