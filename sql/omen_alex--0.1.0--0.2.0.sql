@@ -75,3 +75,18 @@ AS 'MODULE_PATHNAME', 'omen_check';
 COMMENT ON FUNCTION omen_check(pg_catalog.regclass, pg_catalog.bool) IS
 	'verify every row, older version and store page of an omen table, and that every entry of its indexes leads to a row; raises an error on corruption. Others may read and write meanwhile, but not vacuum';
 REVOKE ALL ON FUNCTION omen_check(pg_catalog.regclass, pg_catalog.bool) FROM PUBLIC;
+-- constraints of alex indexes
+CREATE FUNCTION alex_primary_key(index pg_catalog.regclass, name pg_catalog.name DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'alex_primary_key';
+COMMENT ON FUNCTION alex_primary_key(pg_catalog.regclass, pg_catalog.name) IS
+	'make a unique alex index the primary key of its table, as ALTER TABLE ... ADD PRIMARY KEY USING INDEX does with a btree';
+
+CREATE FUNCTION alex_unique(index pg_catalog.regclass, name pg_catalog.name DEFAULT NULL,
+	"deferrable" pg_catalog.bool DEFAULT false, initially_deferred pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'alex_unique';
+COMMENT ON FUNCTION alex_unique(pg_catalog.regclass, pg_catalog.name, pg_catalog.bool, pg_catalog.bool) IS
+	'make a unique constraint of a unique alex index, as ALTER TABLE ... ADD UNIQUE USING INDEX does with a btree';

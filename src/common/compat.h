@@ -137,6 +137,16 @@ typedef RelFileNode CompatLocator;
 #define compat_attrmap_if_different(in, out) build_attrmap_by_name_if_req(in, out)
 #endif
 
+/* who owns a relation; utils/acl.h, catalog/pg_class.h */
+#if PG_VERSION_NUM >= 160000
+#define compat_owns_relation(relid, role) object_ownercheck(RelationRelationId, relid, role)
+#else
+#define compat_owns_relation(relid, role) pg_class_ownercheck(relid, role)
+#endif
+
+/* A subscription's worker finds the rows to change by an index: 17 knows strategies of btree and hash only. */
+#define COMPAT_APPLY_NEEDS_BTREE (PG_VERSION_NUM >= 170000 && PG_VERSION_NUM < 180000)
+
 /* Appends one zeroed block to the main fork; returns it pinned and exclusively locked. */
 static inline Buffer
 compat_extend_relation(Relation rel)
