@@ -14,27 +14,12 @@ PG_FUNCTION_INFO_V1(alexhandler);
 
 #if PG_VERSION_NUM >= 180000
 
-/* btree's strategy numbers, so btree's meanings. */
-static CompareType
-alextranslatestrategy(StrategyNumber strategy, Oid opfamily)
-{
-	switch (strategy)
-	{
-		case BTLessStrategyNumber:
-			return COMPARE_LT;
-		case BTLessEqualStrategyNumber:
-			return COMPARE_LE;
-		case BTEqualStrategyNumber:
-			return COMPARE_EQ;
-		case BTGreaterEqualStrategyNumber:
-			return COMPARE_GE;
-		case BTGreaterStrategyNumber:
-			return COMPARE_GT;
-		default:
-			return COMPARE_INVALID;
-	}
-}
-
+/*
+ * btree's strategy numbers, so btree's meanings. The way back, amtranslatestrategy, is left out: with it our families
+ * would count wherever the planner asks in which families an operator is equality, for all tables. An operator class
+ * or cross-type operator that only btree's family has would then keep equivalence classes of other tables apart. Our
+ * own indexes do not need it, see alex_plan.c.
+ */
 static StrategyNumber
 alextranslatecmptype(CompareType cmptype, Oid opfamily)
 {
@@ -139,7 +124,7 @@ alexhandler(PG_FUNCTION_ARGS)
 	am->aminitparallelscan = NULL;
 	am->amparallelrescan = NULL;
 #if PG_VERSION_NUM >= 180000
-	am->amtranslatestrategy = alextranslatestrategy;
+	am->amtranslatestrategy = NULL;
 	am->amtranslatecmptype = alextranslatecmptype;
 #endif
 

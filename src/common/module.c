@@ -6,6 +6,7 @@
 #include "fmgr.h"
 
 #include "alex.h"
+#include "alex_plan.h"
 #include "alex_route.h"
 #include "alex_upsert.h"
 #include "omen_options.h"
@@ -20,5 +21,6 @@ _PG_init(void)
 	alex_register_options();
 	alex_define_route_memory();
 	alex_watch_upserts();
+	alex_install_planner_hook();
 	omen_define_settings();
 }
