@@ -1,0 +1,183 @@
+/*
+ * key_layout.h - how the columns of a key lie in its words.
+ *
+ * Role: one description per index of where each column's image and null bit are, and the inline functions that put columns into
+ * records and take them out again. Knows nothing of types: a column is an unsigned number of "bits" bits, its *image*, whose
+ * order is the type's ascending order.
+ *
+ * A key is an order-preserving bit string, column after column, each an image and one null bit:
+ *
+ *   narrow column   its first word has room above the image (bits % 64 is not 0, and at most ALEX_NARROW_BITS): the null bit
+ *                   is the bit right above it, so it comes before the image in the order
+ *   wide column     its image fills its words: the null bit comes after it, so that it can borrow the image of an extreme value.
+ *                   It is bit 48 of the tie for the last column, bit 62 of the next column's first word where that is
+ *                   narrow, else bit 0 of a word of its own
+ *
+ * Every column begins on a word, and no word holds images of two columns: so each column is one column of the node, on a line
+ * of its own. Two 32-bit images in a word would save a word, but a residual of the upper one would cost all bits of the
+ * lower one. What is constant in a node costs nothing there, so null bits and words of their own are free.
+ *
+ * NULL: the null bit is 1 with NULLS LAST, 0 with NULLS FIRST, and the opposite for values; the image of NULL is all ones or
+ * all zeroes, the extreme on its side. DESC stores the complement of the image's bits.
+ *
+ * The *code* of a column is its part of the key: the words of the image, with the null bit of a narrow column in the first, and
+ * for a wide column one more word, the null bit. Codes compare word by word. A bound of codes may be one beyond the
+ * greatest code, for which every place has room.
+ */
+#ifndef ALEX_KEY_LAYOUT_H
+#define ALEX_KEY_LAYOUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "alex_format.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ALEX_MAX_KEY_COLUMNS 32 /* PostgreSQL's INDEX_MAX_KEYS */
+#define ALEX_IMAGE_WORDS 2		/* most words of an image */
+#define ALEX_CODE_WORDS (ALEX_IMAGE_WORDS + 1)
+#define ALEX_NARROW_BITS 60 /* leaves room for the null bit, a bound beyond it, and a wide neighbour's null bit */
+
+#define ALEX_SHARED_NULL_SHIFT 62		   /* of a wide column's null bit in the next column's word */
+#define ALEX_TIE_NULL_SHIFT ALEX_TID_BITS /* in the tie */
+
+/* What the caller says of a column. */
+typedef struct AlexColumnSpec
+{
+	uint16_t bits; /* of the image: 1 .. 128 */
+	bool descending;
+	bool nulls_first;
+} AlexColumnSpec;
+
+/* Where a column is. */
+typedef struct AlexColumnPlace
+{
+	uint8_t first;		/* its first word */
+	uint8_t words;		/* of its image */
+	uint8_t null_word;	/* the word with its null bit; the tie is word W */
+	uint8_t null_shift; /* the bit there */
+	bool wide;
+	bool nulls_first;
+	bool descending;
+	uint64_t mask;					/* bits of the image in its first word */
+	uint64_t flip[ALEX_IMAGE_WORDS]; /* stored ^ flip is the ascending image; the null bit apart */
+} AlexColumnPlace;
+
+typedef struct AlexKeyLayout
+{
+	uint8_t columns;
+	uint8_t words; /* W */
+	AlexColumnPlace place[ALEX_MAX_KEY_COLUMNS];
+} AlexKeyLayout;
+
+/*
+ * Lays out n columns (1 .. ALEX_MAX_KEY_COLUMNS). Returns false if they need more than ALEX_MAX_WORDS words, or a spec is out of
+ * bounds; *layout is undefined then.
+ */
+bool alex_layout_columns(AlexKeyLayout *layout, const AlexColumnSpec *specs, int n);
+
+/* Words of a column's code. */
+static inline int
+alex_code_words(const AlexColumnPlace *place)
+{
+	return place->words + (place->wide ? 1 : 0);
+}
+
+/*
+ * Puts a column into a record whose key words and tie were zero to begin with: the caller clears them once and calls this for each
+ * column. "image" is ascending and ignored for NULL.
+ */
+static inline void
+alex_put_column(const AlexColumnPlace *place, const uint64_t *image, bool isnull, uint64_t *record)
+{
+	if (isnull)
+	{
+		uint64_t fill = place->nulls_first ? 0 : UINT64_MAX;
+
+		record[place->first] |= fill & place->mask;
+		if (place->words > 1)
+			record[place->first + 1] = fill;
+	}
+	else
+	{
+		record[place->first] |= image[0] ^ place->flip[0];
+		if (place->words > 1)
+			record[place->first + 1] = image[1] ^ place->flip[1];
+	}
+	record[place->null_word] |= (uint64_t) (isnull != place->nulls_first) << place->null_shift;
+}
+
+static inline bool
+alex_column_isnull(const AlexColumnPlace *place, const uint64_t *record)
+{
+	return ((record[place->null_word] >> place->null_shift & 1) != 0) != place->nulls_first;
+}
+
+/* The ascending image of a column that is not NULL. */
+static inline void
+alex_get_column(const AlexColumnPlace *place, const uint64_t *record, uint64_t *image)
+{
+	image[0] = (record[place->first] & place->mask) ^ place->flip[0];
+	if (place->words > 1)
+		image[1] = record[place->first + 1] ^ place->flip[1];
+}
+
+/* The code of a column of a record or position. */
+static inline void
+alex_column_code(const AlexColumnPlace *place, const uint64_t *record, uint64_t *code)
+{
+	if (!place->wide)
+	{
+		/* image, null bit and the bit beyond, but not a neighbour's null bit */
+		code[0] = record[place->first] & ((place->mask << 2) | 3);
+		if (place->words > 1)
+			code[1] = record[place->first + 1];
+		return;
+	}
+	code[0] = record[place->first];
+	if (place->words > 1)
+		code[1] = record[place->first + 1];
+	code[place->words] = record[place->null_word] >> place->null_shift & 3;
+}
+
+/* The reverse, into a record that was zero to begin with, as for alex_put_column(). The code may be a bound. */
+static inline void
+alex_put_code(const AlexColumnPlace *place, const uint64_t *code, uint64_t *record)
+{
+	record[place->first] |= code[0];
+	if (place->words > 1)
+		record[place->first + 1] = code[1];
+	if (place->wide)
+		record[place->null_word] |= code[place->words] << place->null_shift;
+}
+
+static inline int
+alex_code_compare(const uint64_t *a, const uint64_t *b, int code_words)
+{
+	for (int i = 0; i < code_words; i++)
+		if (a[i] != b[i])
+			return a[i] < b[i] ? -1 : 1;
+	return 0;
+}
+
+/* The bound right after a code: code + 1. */
+static inline void
+alex_code_after(const AlexColumnPlace *place, const uint64_t *code, uint64_t *after)
+{
+	int n = alex_code_words(place);
+
+	memcpy(after, code, n * sizeof(uint64_t));
+	for (int i = n - 1; i >= 0; i--)
+		if (++after[i] != 0)
+			break;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ALEX_KEY_LAYOUT_H */
