@@ -18,9 +18,11 @@
 #include "port/pg_bswap.h"
 #include "utils/cash.h"
 #include "utils/date.h"
+#include "utils/inet.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
+#include "utils/xid8.h"
 
 #define ALEX_SIGN16 UINT64CONST(0x8000)
 #define ALEX_SIGN32 UINT64CONST(0x80000000)
@@ -60,6 +62,8 @@ alex_float4_image(float4 value)
 	memcpy(&bits, &value, sizeof(bits));
 	if (isnan(value))
 		bits = ALEX_FLOAT4_NAN;
+	if (value == 0)
+		bits = 0;				/* -0.0 and +0.0 are equal */
 	return (bits & ALEX_SIGN32) ? (uint32) ~bits : bits | ALEX_SIGN32;
 }
 
@@ -71,33 +75,52 @@ alex_float8_image(float8 value)
 	memcpy(&bits, &value, sizeof(bits));
 	if (isnan(value))
 		bits = ALEX_FLOAT8_NAN;
+	if (value == 0)
+		bits = 0;
 	return (bits & ALEX_SIGN64) ? ~bits : bits | ALEX_SIGN64;
 }
 
-/*
- * -0.0 and +0.0 are one value to the comparison operators but two images, next to each other. Given the image of
- * either in *low and *high, sets *low to the image of the first and *high to that of the second.
- */
-static inline void
-alex_widen_zero(Oid type, uint64 *low, uint64 *high)
+static inline uint64
+alex_macaddr_image(const macaddr *value)
 {
-	uint64		zero;			/* image of +0.0 */
-
-	if (type == FLOAT8OID)
-		zero = ALEX_SIGN64;
-	else if (type == FLOAT4OID)
-		zero = ALEX_SIGN32;
-	else
-		return;
-
-	if (*low == zero - 1 || *low == zero)
-	{
-		*low = zero - 1;
-		*high = zero;
-	}
+	return (uint64) value->a << 40 | (uint64) value->b << 32 | (uint64) value->c << 24 | (uint64) value->d << 16 |
+		(uint64) value->e << 8 | value->f;
 }
 
-/* Writes the ascending image of a value: one word, two for uuid. */
+/*
+ * timetz is ordered by the instant in UTC, then by the zone (seconds west of Greenwich). Zones are less than 16 hours, so the instant
+ * takes 38 bits and the zone 17.
+ */
+#define ALEX_ZONE_LIMIT (16 * SECS_PER_HOUR)
+#define ALEX_ZONE_BITS 17
+#define ALEX_TIMETZ_BITS 55
+
+static inline uint64
+alex_timetz_image(const TimeTzADT *value)
+{
+	uint64		instant = (uint64) (value->time + (value->zone + (int64) ALEX_ZONE_LIMIT) * USECS_PER_SEC);
+
+	return instant << ALEX_ZONE_BITS | (uint64) (value->zone + ALEX_ZONE_LIMIT);
+}
+
+/*
+ * interval is ordered by its length, a month being 30 days and a day 24 hours: months and days make up to 2^36 days, so 74
+ * bits hold it. Infinite intervals have the greatest months, days and microseconds there are.
+ */
+#define ALEX_INTERVAL_BITS 74
+
+static inline void
+alex_interval_image(const Interval *value, uint64 *image)
+{
+	__extension__ typedef __int128 Wide;
+	Wide		days = (Wide) value->month * DAYS_PER_MONTH + value->day;
+	Wide		length = days * USECS_PER_DAY + value->time + ((Wide) 1 << (ALEX_INTERVAL_BITS - 1));
+
+	image[0] = (uint64) (length >> 64);
+	image[1] = (uint64) length;
+}
+
+/* Writes the ascending image of a value: as many words as its bits need. */
 static inline void
 alex_type_image(Oid type, Datum value, uint64 *image)
 {
@@ -123,6 +146,9 @@ alex_type_image(Oid type, Datum value, uint64 *image)
 		case PG_LSNOID:
 			image[0] = DatumGetLSN(value);
 			break;
+		case XID8OID:
+			image[0] = U64FromFullTransactionId(DatumGetFullTransactionId(value));
+			break;
 		case FLOAT8OID:
 			image[0] = alex_float8_image(DatumGetFloat8(value));
 			break;
@@ -139,6 +165,19 @@ alex_type_image(Oid type, Datum value, uint64 *image)
 			memcpy(image, DatumGetUUIDP(value)->data, UUID_LEN);
 			image[0] = pg_ntoh64(image[0]);
 			image[1] = pg_ntoh64(image[1]);
+			break;
+		case MACADDROID:
+			image[0] = alex_macaddr_image(DatumGetMacaddrP(value));
+			break;
+		case MACADDR8OID:
+			memcpy(image, DatumGetMacaddr8P(value), sizeof(macaddr8));
+			image[0] = pg_ntoh64(image[0]);
+			break;
+		case TIMETZOID:
+			image[0] = alex_timetz_image(DatumGetTimeTzADTP(value));
+			break;
+		case INTERVALOID:
+			alex_interval_image(DatumGetIntervalP(value), image);
 			break;
 		default:
 			elog(ERROR, "type %u has no alex key image", type);

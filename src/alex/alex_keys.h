@@ -1,10 +1,9 @@
 /*
- * alex_keys.h - from SQL values to key images and back, and from scan keys to ranges of positions.
+ * alex_keys.h - from SQL values to records and back.
  *
- * A key image is W unsigned words (W = 1; 2 for uuid) whose order is the type's order. DESC indexes store the
- * complement of every word. NULL borrows the greatest image (NULLS LAST: every word all ones) or the least one
- * (NULLS FIRST: zeros) and is told from it by the ext bit of the tie word: NULLS LAST: ext = 1 for NULL, 0 otherwise;
- * NULLS FIRST: ext = 0 for NULL, 1 otherwise.
+ * A record of a leaf is the words of its key and a tie word. Where each column is in these words the layout says
+ * (src/core/key_layout.h); what its values are, this. The tie word, from its top: a bit for the core's marks, the null bit of the last
+ * column if that is wide, a bit for each float column that says whether a zero was -0.0, and the heap TID.
  */
 #ifndef ALEX_KEYS_H
 #define ALEX_KEYS_H
@@ -17,19 +16,32 @@
 #include "utils/rel.h"
 
 #include "alex_format.h"
+#include "key_layout.h"
 
-/* How one index column is stored. Filled once per relation, cheap to copy. */
+/* What the values of a column are. */
+typedef struct AlexColumn
+{
+	Oid			type;			/* of the operator class */
+	int16		attlen;
+	bool		attbyval;
+	char		attalign;
+	bool		returnable;		/* the image tells the value */
+	uint64		flip;			/* word ^ flip is the value of a type of one word ... */
+	uint64		float_sign;		/* ... but the other bits of negative floats are inverted, too; 0: no float */
+	uint64		zero_bit;		/* of the tie: the value is -0.0; 0: no float */
+} AlexColumn;
+
+/* How an index stores its rows. Filled once per relation, cheap to copy. */
 typedef struct AlexKeyInfo
 {
-	Oid			type;			/* opclass input type */
+	int			columns;
 	int			words;			/* W */
-	int16		attlen;			/* of the type */
-	bool		attbyval;
-	bool		descending;		/* index column is DESC */
-	bool		nulls_first;
-	uint64		flip;			/* image ^ flip is the value ... */
-	uint64		float_sign;		/* ... but the other bits of negative floats are inverted, too; 0: no float */
+	AlexColumn	column[INDEX_MAX_KEYS];
+	AlexKeyLayout layout;
 } AlexKeyInfo;
+
+/* A null bit more than that of the tie's record, for bounds. */
+#define ALEX_TIE_NULL (UINT64CONST(1) << ALEX_TIE_NULL_SHIFT)
 
 /* Positions low <= p < high. */
 typedef struct AlexRange
@@ -39,53 +51,23 @@ typedef struct AlexRange
 	bool		recheck;		/* some records in it may fail the scan keys */
 } AlexRange;
 
-/* Fills info for an index, open or being built. ereports on a type or an order alex cannot store. */
+/*
+ * Fills info for an index, open or being built. ereports on a type or an order alex cannot store, and if the columns need too
+ * many words.
+ */
 extern void alex_key_info(Relation index, AlexKeyInfo *info);
 
-/* Number of key words of a type, or 0 if alex cannot store it. */
-extern int	alex_type_words(Oid type);
+/* Copies what is used of it. */
+extern void alex_copy_key_info(AlexKeyInfo *to, const AlexKeyInfo *from);
 
-/* The comparison function (pg_proc) whose order the key images of a type have, or InvalidOid. */
+/* Bits of the image of a type (1 .. 128), or 0 if alex cannot store it. */
+extern int	alex_type_bits(Oid type);
+
+/* The comparison function (pg_proc) whose order the images of a type have, or InvalidOid. */
 extern Oid	alex_type_compare(Oid type);
 
-/* The ext bit (ALEX_EXT_BIT or 0) of a record's tie word. */
-static inline uint64
-alex_ext(const AlexKeyInfo *info, bool isnull)
-{
-	return isnull != info->nulls_first ? ALEX_EXT_BIT : 0;
-}
-
-/*
- * The value of a record that is not NULL, as a tuple holds it: in the first attlen bytes, the others of W words undefined.
- * "value" may overlap the record.
- */
-static inline void
-alex_key_value(const AlexKeyInfo *info, const uint64 *record, uint64 *value)
-{
-	uint64		bits = record[0] ^ info->flip;
-
-	if (likely(info->words == 1))
-	{
-		if (bits & info->float_sign)
-			bits ^= ~info->float_sign;
-		value[0] = bits;
-	}
-	else
-	{
-		/* uuid, the only wider type: big-endian */
-		uint64		second = record[1] ^ info->flip;
-
-		value[0] = pg_hton64(bits);
-		value[1] = pg_hton64(second);
-	}
-}
-
-/* Is a record with this tie word one of a NULL? */
-static inline bool
-alex_tie_isnull(const AlexKeyInfo *info, uint64 tie)
-{
-	return ((tie & ALEX_EXT_BIT) != 0) != info->nulls_first;
-}
+/* Does the image of a type tell its value? */
+extern bool alex_type_returnable(Oid type);
 
 /* The tie word of a heap TID. */
 static inline uint64
@@ -107,32 +89,84 @@ alex_tid_word(uint64 tie)
 	return ((tie >> 32) & 0xFFFF) | (tie & UINT64CONST(0xFFFF0000)) | (tie & 0xFFFF) << 32;
 }
 
-/* Writes the key words (info->words) of a value; returns the ext bit for the tie word. */
-extern uint64 alex_key_image(const AlexKeyInfo *info, Datum value, bool isnull, uint64 *image);
+/* And back, without anything but the TID. */
+static inline uint64
+alex_word_tid(uint64 word)
+{
+	return (word & 0xFFFF) << 32 | (word & UINT64CONST(0xFFFF0000)) | ((word >> 32) & 0xFFFF);
+}
+
+static inline bool
+alex_isnull(const AlexKeyInfo *info, int column, const uint64 *record)
+{
+	return alex_column_isnull(&info->layout.place[column], record);
+}
+
+/* Is any column of a record NULL? */
+static inline bool
+alex_any_null(const AlexKeyInfo *info, const uint64 *record)
+{
+	for (int c = 0; c < info->columns; c++)
+		if (alex_isnull(info, c, record))
+			return true;
+	return false;
+}
+
+/* alex_column_value() of types passed by reference. */
+extern void alex_wide_value(const AlexKeyInfo *info, int column, const uint64 *record, uint64 *value);
 
 /*
- * The value of a record (key words followed by the tie). By-reference types point into "space" (16 bytes, aligned).
- * -0.0 and every finite value come back as stored; NaN comes back canonical.
+ * A column of a record that is not NULL, as a tuple holds it: in the first attlen bytes of "value" (two words), the others undefined.
+ * "value" may overlap the record where the type has one word. The column must be returnable.
  */
-extern Datum alex_key_datum(const AlexKeyInfo *info, const uint64 *record, void *space, bool *isnull);
+static inline void
+alex_column_value(const AlexKeyInfo *info, int column, const uint64 *record, uint64 *value)
+{
+	const AlexColumn *type = &info->column[column];
+	uint64		bits;
+
+	if (unlikely(!type->attbyval))
+	{
+		alex_wide_value(info, column, record, value);
+		return;
+	}
+	bits = record[info->layout.place[column].first] ^ type->flip;
+	if (unlikely(type->float_sign != 0))
+	{
+		if (bits & type->float_sign)
+			bits ^= ~type->float_sign;
+		if (record[info->words] & type->zero_bit)
+			bits |= type->float_sign;
+	}
+	value[0] = bits;
+}
+
+/* Writes the record of a row: info->words key words and the tie. */
+extern void alex_key_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull, ItemPointer tid,
+							uint64 *record);
+
+/* Room for the values of a record that are passed by reference. */
+typedef struct AlexValueSpace
+{
+	uint64		words[INDEX_MAX_KEYS][2];
+} AlexValueSpace;
 
 /*
- * The range of positions of all records equal to the key of a record: for unique checks (for floats -0.0 equals +0.0).
- * low and high as in AlexRange.
+ * The values of a record's columns. By-reference types point into "space". Columns that are not returnable are NULL. Every other
+ * value comes back as stored, but NaN comes back canonical.
  */
-extern void alex_key_equal_range(const AlexKeyInfo *info, const uint64 *record, AlexRange *range);
+extern void alex_key_values(const AlexKeyInfo *info, const uint64 *record, AlexValueSpace *space, Datum *values,
+							bool *isnull);
 
-/*
- * Turns scan keys of a scan (all on column 1, implicitly ANDed: comparison operators with btree's strategy numbers,
- * cross-type ones through sk_subtype, SK_SEARCHARRAY, SK_SEARCHNULL, SK_SEARCHNOTNULL) into disjoint ascending ranges
- * of positions, in index order. No scan key: one range that covers everything, NULLs included.
- *
- * *ranges is an array the caller keeps from call to call: *capacity elements, palloc'd here in the context "mcxt"
- * (NULL and 0 to begin with) and enlarged as needed. Plain scan keys need one element, or three if their comparison
- * has to be rechecked somewhere, and palloc nothing else; arrays leave no temporary memory behind.
- * Ranges may touch. Returns the number of ranges, 0 for contradictory keys.
- */
-extern int	alex_scan_ranges(const AlexKeyInfo *info, ScanKey keys, int nkeys,
-							 AlexRange **ranges, int *capacity, MemoryContext mcxt);
+/* The range of positions of all records with the key of a record: for unique checks. */
+static inline void
+alex_key_equal_range(const AlexKeyInfo *info, const uint64 *record, AlexRange *range)
+{
+	memcpy(range->low, record, info->words * sizeof(uint64));
+	memcpy(range->high, record, info->words * sizeof(uint64));
+	range->low[info->words] = record[info->words] & ALEX_TIE_NULL;
+	range->high[info->words] = range->low[info->words] + ALEX_TIE_NULL;
+	range->recheck = false;
+}
 
 #endif							/* ALEX_KEYS_H */

@@ -10,7 +10,7 @@
  *   narrow column   its first word has room above the image (bits % 64 is not 0, and at most ALEX_NARROW_BITS): the null bit
  *                   is the bit right above it, so it comes before the image in the order
  *   wide column     its image fills its words: the null bit comes after it, so that it can borrow the image of an extreme value.
- *                   It is bit 48 of the tie for the last column, bit 62 of the next column's first word where that is
+ *                   It is bit 62 of the tie for the last column, bit 62 of the next column's first word where that is
  *                   narrow, else bit 0 of a word of its own
  *
  * Every column begins on a word, and no word holds images of two columns: so each column is one column of the node, on a line
@@ -43,7 +43,8 @@ extern "C" {
 #define ALEX_NARROW_BITS 60 /* leaves room for the null bit, a bound beyond it, and a wide neighbour's null bit */
 
 #define ALEX_SHARED_NULL_SHIFT 62		   /* of a wide column's null bit in the next column's word */
-#define ALEX_TIE_NULL_SHIFT ALEX_TID_BITS /* in the tie */
+#define ALEX_TIE_NULL_SHIFT 62			   /* in the tie; the bits between are the caller's (ALEX_TIE_SPARE_BITS) */
+#define ALEX_TIE_SPARE_BITS (ALEX_TIE_NULL_SHIFT - ALEX_TID_BITS)
 
 /* What the caller says of a column. */
 typedef struct AlexColumnSpec
@@ -153,6 +154,59 @@ alex_put_code(const AlexColumnPlace *place, const uint64_t *code, uint64_t *reco
 		record[place->first + 1] = code[1];
 	if (place->wide)
 		record[place->null_word] |= code[place->words] << place->null_shift;
+}
+
+/* The code of a value, from its ascending image. */
+static inline void
+alex_image_code(const AlexColumnPlace *place, const uint64_t *image, uint64_t *code)
+{
+	uint64_t null_bit = place->nulls_first ? 1 : 0;
+
+	code[0] = image[0] ^ place->flip[0];
+	if (place->words > 1)
+		code[1] = image[1] ^ place->flip[1];
+	if (place->wide)
+		code[place->words] = null_bit;
+	else
+		code[0] |= null_bit << place->null_shift;
+}
+
+/* The code of NULL. */
+static inline void
+alex_null_code(const AlexColumnPlace *place, uint64_t *code)
+{
+	uint64_t fill = place->nulls_first ? 0 : UINT64_MAX;
+	uint64_t null_bit = place->nulls_first ? 0 : 1;
+
+	code[0] = fill & place->mask;
+	if (place->words > 1)
+		code[1] = fill;
+	if (place->wide)
+		code[place->words] = null_bit;
+	else
+		code[0] |= null_bit << place->null_shift;
+}
+
+/* The least code of a value, whether a value has it or not. */
+static inline void
+alex_first_value_code(const AlexColumnPlace *place, uint64_t *code)
+{
+	code[0] = 0;
+	code[1] = 0;
+	if (place->wide)
+		code[place->words] = place->nulls_first ? 1 : 0;
+	else if (place->nulls_first)
+		code[0] = UINT64_C(1) << place->null_shift;
+}
+
+/* The bound behind all values. */
+static inline void
+alex_end_of_values_code(const AlexColumnPlace *place, uint64_t *code)
+{
+	code[0] = place->wide ? UINT64_MAX : (UINT64_C(1) << place->null_shift) << (place->nulls_first ? 1 : 0);
+	code[1] = place->wide ? UINT64_MAX : 0;
+	if (place->wide)
+		code[place->words] = place->nulls_first ? 2 : 1;
 }
 
 static inline int
