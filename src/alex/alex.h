@@ -49,9 +49,9 @@ typedef struct AlexMeta
  */
 typedef struct AlexIndex
 {
-	AlexKeyInfo key;
 	int			words;			/* W */
 	int			fillfactor;
+	AlexKeyInfo key;
 } AlexIndex;
 
 extern void alex_open(Relation rel, AlexIndex *index);

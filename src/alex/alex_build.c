@@ -104,9 +104,11 @@ collect_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool ali
 {
 	Collection *collection = (Collection *) state;
 	uint64		record[ALEX_MAX_WORDS + 1];
-	uint64		tie = alex_key_image(&collection->key, values[0], isnull[0], record) | alex_tid_bits(tid);
+	uint64	   *tie = &record[collection->key.words];
 
-	record[collection->key.words] = collection->unique ? tie << 1 | (alive ? 0 : 1) : tie;
+	alex_key_record(&collection->key, values, isnull, tid, record);
+	if (collection->unique)
+		*tie = *tie << 1 | (alive ? 0 : 1);
 	alex_sort_put(collection->sort, record);
 }
 
@@ -333,14 +335,14 @@ static void
 check_duplicate(BuildState *build, const uint64 *record, bool dead)
 {
 	int			words = build->index.words;
-	uint64		space[2];
-	Datum		value;
-	bool		isnull;
+	AlexValueSpace space;
+	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull[INDEX_MAX_KEYS];
 	char	   *key;
 
 	if (!build->unique || dead)
 		return;
-	if ((record[words] & ALEX_EXT_BIT) == alex_ext(&build->index.key, true) && !build->nulls_not_distinct)
+	if (!build->nulls_not_distinct && alex_any_null(&build->index.key, record))
 		return;
 	if (!build->have_last || alex_compare(record, build->last_equal.high, words) >= 0)
 	{
@@ -349,8 +351,9 @@ check_duplicate(BuildState *build, const uint64 *record, bool dead)
 		return;
 	}
 
-	value = alex_key_datum(&build->index.key, record, space, &isnull);
-	key = BuildIndexValueDescription(build->rel, &value, &isnull);
+	alex_key_values(&build->index.key, record, &space, values, isnull);
+	/* what cannot be told from the record is not shown as NULL */
+	key = alex_all_returnable(&build->index.key) ? BuildIndexValueDescription(build->rel, values, isnull) : NULL;
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("could not create unique index \"%s\"", RelationGetRelationName(build->rel)),

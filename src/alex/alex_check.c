@@ -443,7 +443,7 @@ row_present(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool ali
 	uint64		record[ALEX_MAX_WORDS + 1];
 
 	CHECK_FOR_INTERRUPTS();
-	record[words] = alex_key_image(&state->index.key, values[0], isnull[0], record) | alex_tid_bits(tid);
+	alex_key_record(&state->index.key, values, isnull, tid, record);
 	if (bloom_lacks_element(state->filter, (unsigned char *) record, (words + 1) * sizeof(uint64)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),

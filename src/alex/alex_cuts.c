@@ -439,3 +439,18 @@ alex_cut_nulls(const AlexKeyInfo *info, int column, AlexInterval *interval)
 	alex_code_after(place, interval->low, interval->high);
 	interval->recheck = false;
 }
+
+void
+alex_cut_all(const AlexKeyInfo *info, int column, AlexInterval *interval)
+{
+	const AlexColumnPlace *place = &info->layout.place[column];
+
+	memset(interval, 0, sizeof(*interval));
+	if (place->nulls_first)
+		alex_end_of_values_code(place, interval->high);
+	else
+	{
+		alex_null_code(place, interval->high);
+		alex_code_after(place, interval->high, interval->high);
+	}
+}

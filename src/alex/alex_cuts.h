@@ -19,8 +19,9 @@
 extern void alex_cut(const AlexKeyInfo *info, int column, StrategyNumber strategy, Oid argtype, Datum arg,
 					 AlexInterval *interval, AlexInterval *sure);
 
-/* The interval of all values of a column, and that of its NULLs. */
+/* The interval of all values of a column, that of its NULLs, and that of both. */
 extern void alex_cut_values(const AlexKeyInfo *info, int column, AlexInterval *interval);
 extern void alex_cut_nulls(const AlexKeyInfo *info, int column, AlexInterval *interval);
+extern void alex_cut_all(const AlexKeyInfo *info, int column, AlexInterval *interval);
 
 #endif							/* ALEX_CUTS_H */

@@ -49,9 +49,13 @@ alextranslatecmptype(CompareType cmptype, Oid opfamily)
 static bool
 alexproperty(Oid index, int column, IndexAMProperty property, const char *name, bool *result, bool *isnull)
 {
+	Relation	rel;
+
 	if (property != AMPROP_RETURNABLE || column == 0)
 		return false;
-	*result = true;
+	rel = index_open(index, AccessShareLock);
+	*result = alex_type_returnable(rel->rd_opcintype[column - 1]);
+	index_close(rel, AccessShareLock);
 	return true;
 }
 
@@ -76,7 +80,7 @@ alexhandler(PG_FUNCTION_ARGS)
 #endif
 	am->amcanbackward = true;
 	am->amcanunique = true;
-	am->amcanmulticol = false;
+	am->amcanmulticol = true;
 	am->amoptionalkey = true;
 	am->amsearcharray = true;
 	am->amsearchnulls = true;

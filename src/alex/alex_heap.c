@@ -42,7 +42,10 @@ typedef struct HeapScan
 {
 	Relation	heap;
 	Relation	rel;
-	AttrNumber	column;
+	int			columns;
+	const AttrNumber *attributes;	/* of the columns */
+	Datum	   *values;			/* of the rows of a page */
+	bool	   *isnull;
 	TransactionId oldest_xmin;
 	BlockNumber nblocks;
 	ParallelBlockTableScanDesc shared;	/* NULL in a serial build, where all is one chunk */
@@ -61,8 +64,13 @@ typedef struct HeapScan
 static bool
 is_plain(Relation heap, IndexInfo *info)
 {
-	return heap->rd_tableam == GetHeapamTableAmRoutine() && info->ii_Expressions == NIL && info->ii_Predicate == NIL &&
-		info->ii_IndexAttrNumbers[0] > 0 && !info->ii_Concurrent;
+	if (heap->rd_tableam != GetHeapamTableAmRoutine() || info->ii_Expressions != NIL || info->ii_Predicate != NIL ||
+		info->ii_Concurrent)
+		return false;
+	for (int i = 0; i < info->ii_NumIndexAttrs; i++)
+		if (info->ii_IndexAttrNumbers[i] <= 0)
+			return false;
+	return true;
 }
 
 /* The next block to be read, or InvalidBlockNumber. */
@@ -157,8 +165,6 @@ read_page(HeapScan *scan, Buffer buffer)
 	BlockNumber block = BufferGetBlockNumber(buffer);
 	OffsetNumber roots[MaxHeapTuplesPerPage];
 	OffsetNumber offsets[MaxHeapTuplesPerPage];
-	Datum		values[MaxHeapTuplesPerPage];
-	bool		isnull[MaxHeapTuplesPerPage];
 	bool		have_roots = false;
 	bool		all_visible;
 	int			n = 0;
@@ -203,7 +209,8 @@ read_page(HeapScan *scan, Buffer buffer)
 				goto not_ours;
 			offsets[n] = roots[offset - 1];
 		}
-		values[n] = heap_getattr(&tuple, scan->column, desc, &isnull[n]);
+		for (int c = 0, i = n * scan->columns; c < scan->columns; c++, i++)
+			scan->values[i] = heap_getattr(&tuple, scan->attributes[c], desc, &scan->isnull[i]);
 		n++;
 	}
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
@@ -214,7 +221,7 @@ read_page(HeapScan *scan, Buffer buffer)
 
 		ItemPointerSet(&tid, block, offsets[i]);
 		pgstat_count_heap_getnext(scan->heap);
-		scan->callback(scan->rel, &tid, &values[i], &isnull[i], true, scan->state);
+		scan->callback(scan->rel, &tid, &scan->values[i * scan->columns], &scan->isnull[i * scan->columns], true, scan->state);
 	}
 	return n;
 
@@ -236,7 +243,10 @@ alex_heap_scan(Relation heap, Relation rel, IndexInfo *info, ParallelTableScanDe
 		return table_index_build_scan(heap, rel, info, true, progress, callback, state,
 									  shared ? table_beginscan_parallel(heap, shared) : NULL);
 
-	scan.column = info->ii_IndexAttrNumbers[0];
+	scan.columns = info->ii_NumIndexAttrs;
+	scan.attributes = info->ii_IndexAttrNumbers;
+	scan.values = palloc(MaxHeapTuplesPerPage * scan.columns * sizeof(Datum));
+	scan.isnull = palloc(MaxHeapTuplesPerPage * scan.columns * sizeof(bool));
 	scan.oldest_xmin = GetOldestNonRemovableTransactionId(heap);
 	if (shared)
 	{
@@ -280,5 +290,7 @@ alex_heap_scan(Relation heap, Relation rel, IndexInfo *info, ParallelTableScanDe
 			pgstat_progress_update_param(PROGRESS_SCAN_BLOCKS_DONE, scan.done);
 	}
 	end_reading(&scan);
+	pfree(scan.values);
+	pfree(scan.isnull);
 	return live;
 }

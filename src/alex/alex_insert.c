@@ -129,14 +129,15 @@ static void
 check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange *equal, Relation heap,
 			 ItemPointer tid, IndexUniqueCheck check, Conflict *conflict)
 {
-	uint64	   *records = palloc((CHECK_BATCH + ALEX_MAX_DELTA) * sizeof(uint64) * (index->words + 1));
+	uint64	   *records = NULL;
+	uint32		capacity = 0;
 	uint64		low[ALEX_MAX_WORDS + 1];
 	Buffer		buffer = first;
 	int			words = index->words;
 
 	memset(conflict, 0, sizeof(*conflict));
 	conflict->unique = true;
-	memcpy(low, equal->low, sizeof(low));
+	memcpy(low, equal->low, (words + 1) * sizeof(uint64));
 	for (;;)
 	{
 		Page		page = BufferGetPage(buffer);
@@ -148,6 +149,13 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 
 		if (unlikely(node->level > 0))
 			alex_corrupt(rel, BufferGetBlockNumber(buffer), "A right link leads to a page that is not a leaf");
+		if (CHECK_BATCH + alex_delta_count(page) > capacity)
+		{
+			if (records)
+				pfree(records);
+			capacity = CHECK_BATCH + alex_delta_count(page);
+			records = palloc(capacity * sizeof(uint64) * (words + 1));
+		}
 		n = alex_collect_living(page, low, equal->high, false, CHECK_BATCH, records, &more);
 		for (uint32 i = 0; i < n && !over; i++)
 		{
@@ -204,10 +212,10 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 	Buffer		buffer;
 
 	alex_open(rel, &index);
-	record[index.words] = alex_key_image(&index.key, values[0], isnull[0], record) | alex_tid_bits(tid);
+	alex_key_record(&index.key, values, isnull, tid, record);
 
 	/* NULLs are distinct unless the index was told otherwise */
-	if (check == UNIQUE_CHECK_NO || (isnull[0] && !rel->rd_index->indnullsnotdistinct))
+	if (check == UNIQUE_CHECK_NO || (!rel->rd_index->indnullsnotdistinct && alex_any_null(&index.key, record)))
 	{
 		if (check != UNIQUE_CHECK_EXISTING)
 		{

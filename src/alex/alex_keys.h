@@ -141,6 +141,16 @@ alex_column_value(const AlexKeyInfo *info, int column, const uint64 *record, uin
 	value[0] = bits;
 }
 
+/* Do the records tell all values? */
+static inline bool
+alex_all_returnable(const AlexKeyInfo *info)
+{
+	for (int c = 0; c < info->columns; c++)
+		if (!info->column[c].returnable)
+			return false;
+	return true;
+}
+
 /* Writes the record of a row: info->words key words and the tie. */
 extern void alex_key_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull, ItemPointer tid,
 							uint64 *record);

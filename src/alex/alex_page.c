@@ -106,7 +106,16 @@ alex_check_meta(Relation rel, const AlexIndex *index)
 						RelationGetRelationName(rel)),
 				 errhint("REINDEX the index.")));
 	if (meta.words != index->words)
-		alex_corrupt(rel, ALEX_META_BLOCK, "The metapage has another number of key words than the column type");
+		alex_corrupt(rel, ALEX_META_BLOCK, "The metapage has another number of key words than the columns");
+}
+
+/* What is used of a description. */
+static inline void
+alex_copy_index(AlexIndex *to, const AlexIndex *from)
+{
+	to->words = from->words;
+	to->fillfactor = from->fillfactor;
+	alex_copy_key_info(&to->key, &from->key);
 }
 
 void
@@ -116,17 +125,16 @@ alex_open(Relation rel, AlexIndex *index)
 	{
 		AlexIndex  *cache;
 
-		memset(index, 0, sizeof(*index));
 		alex_key_info(rel, &index->key);
 		index->words = index->key.words;
 		index->fillfactor = alex_fillfactor(rel);
 		alex_check_meta(rel, index);
 		cache = MemoryContextAlloc(rel->rd_indexcxt, sizeof(AlexIndex));
-		memcpy(cache, index, sizeof(AlexIndex));
+		alex_copy_index(cache, index);
 		rel->rd_amcache = cache;
 		return;
 	}
-	memcpy(index, rel->rd_amcache, sizeof(AlexIndex));
+	alex_copy_index(index, rel->rd_amcache);
 }
 
 /* ---- pages ---- */

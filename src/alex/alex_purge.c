@@ -45,7 +45,7 @@ heap_block(uint64 tie)
 static inline bool
 equal_keys(const uint64 *a, const uint64 *b, int words)
 {
-	return memcmp(a, b, words * sizeof(uint64)) == 0 && (a[words] & ALEX_EXT_BIT) == (b[words] & ALEX_EXT_BIT);
+	return memcmp(a, b, words * sizeof(uint64)) == 0 && ((a[words] ^ b[words]) & ALEX_TIE_NULL) == 0;
 }
 
 /* Asks about record i. */

@@ -1,7 +1,7 @@
 /*
  * alex_scan.c - index scans.
  *
- * A scan is a list of ranges of positions (alex_scan_ranges) and the part of the current one that is still to come, from
+ * A scan is a list of ranges of positions (alex_plan_scan) and the part of the current one that is still to come, from
  * "low" to "high". It reads in batches: find the leaf, lock it, copy the next few records into a private array, unlock.
  * The first batch is as large as what the scan returned before its last rescan: on the inner side of a nested loop, also
  * under a LIMIT, one range is mostly as long as the other. It is small if that is unknown, so that one row costs no decoding
@@ -19,12 +19,7 @@
  */
 #include "alex.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include "access/itup.h"
-#include "access/tupmacs.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
@@ -33,8 +28,10 @@
 #include "utils/memutils.h"
 
 #include "alex_ahead.h"
+#include "alex_ranges.h"
 #include "alex_readahead.h"
 #include "alex_route.h"
+#include "alex_tuples.h"
 
 #if PG_VERSION_NUM >= 180000
 #include "access/genam.h"
@@ -53,16 +50,6 @@
 /* Entries to mark dead that are remembered; when there are more, the leaf is visited earlier. */
 #define MAX_KILLED 256
 
-/*
- * A batch consists of index tuples that are as long as the records they are made of: of one without NULL a header and the
- * value, of NULL a header and a bitmap. Their first word is the header.
- */
-StaticAssertDecl(sizeof(IndexTupleData) == sizeof(uint64), "index tuple header");
-StaticAssertDecl(offsetof(IndexTupleData, t_info) == 6, "index tuple header");
-StaticAssertDecl(MAXALIGN(sizeof(IndexTupleData)) == sizeof(uint64), "place of an index tuple's value");
-StaticAssertDecl(MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData)) == 2 * sizeof(uint64),
-				 "length of an index tuple of NULL");
-
 typedef struct AlexScan
 {
 	AlexIndex	index;
@@ -70,15 +57,13 @@ typedef struct AlexScan
 	bool		index_only;
 
 	/* what to scan */
-	AlexRange  *ranges;
-	int			capacity;
-	int			nranges;
-	bool		prepared;		/* ranges are those of the current scan keys */
+	bool		prepared;		/* the plan is that of the current scan keys */
+	AlexScanPlan plan;
 
 	/* where it is */
 	bool		started;
 	bool		forward;		/* direction of the batch */
-	int			current;		/* range, -1 before the first, nranges behind the last */
+	int			current;		/* range, -1 before the first, plan.n behind the last */
 	bool		recheck;		/* of the range */
 	uint64		low[ALEX_MAX_WORDS + 1];	/* what is left of the range, beyond the batch */
 	uint64		high[ALEX_MAX_WORDS + 1];
@@ -89,8 +74,9 @@ typedef struct AlexScan
 	AlexReadahead readahead;
 
 	/* the batch */
-	uint64	   *tuples;			/* of "stride" words each */
+	uint64	   *tuples;			/* of "stride" words each (alex_tuples.h) */
 	int			stride;
+	IndexTuple	formed;			/* what an index-only scan returned last, where "tuples" are not it */
 	uint32		ntuples;
 	uint32		next;			/* the tuple to return next */
 	uint32		batch_size;
@@ -171,8 +157,7 @@ alexbeginscan(Relation rel, int nkeys, int norderbys)
 
 	alex_open(rel, &so->index);
 	so->context = CurrentMemoryContext;
-	so->capacity = 1;
-	so->ranges = palloc(sizeof(AlexRange));
+	alex_begin_plan(&so->plan);
 	so->stride = so->index.words + 1;
 	so->allocated = (Size) (FIRST_BATCH * BATCH_GROWTH) * so->stride;
 	so->tuples = palloc(so->allocated * sizeof(uint64));
@@ -195,6 +180,8 @@ alexrescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int no
 	so->marked = false;
 	so->at_mark = false;
 	so->index_only = scan->xs_want_itup;
+	if (so->index_only && so->formed == NULL && !alex_makes_tuples(&so->index.key))
+		so->formed = MemoryContextAllocZero(so->context, alex_tuple_space(&so->index.key));
 	if (keys && scan->numberOfKeys > 0)
 		memmove(scan->keyData, keys, scan->numberOfKeys * sizeof(ScanKeyData));
 }
@@ -209,8 +196,10 @@ alexendscan(IndexScanDesc scan)
 		pfree(so->ahead);
 	if (so->killed)
 		pfree(so->killed);
+	if (so->formed)
+		pfree(so->formed);
 	pfree(so->tuples);
-	pfree(so->ranges);
+	alex_end_plan(&so->plan);
 	pfree(so);
 }
 
@@ -220,8 +209,7 @@ prepare(IndexScanDesc scan)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
 
-	so->nranges = alex_scan_ranges(&so->index.key, scan->keyData, scan->numberOfKeys, &so->ranges, &so->capacity,
-								   so->context);
+	alex_plan_scan(&so->index.key, scan->keyData, scan->numberOfKeys, &so->plan);
 	so->prepared = true;
 	so->batch_size = Max(FIRST_BATCH, Min(so->returned, LAST_BATCH));
 	so->returned = 0;
@@ -237,11 +225,10 @@ static bool
 enter_range(AlexScan *so, int i)
 {
 	so->current = i;
-	if (i < 0 || i >= so->nranges)
+	if (i < 0 || i >= so->plan.n)
 		return false;
-	copy_position(so, so->low, so->ranges[i].low);
-	copy_position(so, so->high, so->ranges[i].high);
-	so->recheck = so->ranges[i].recheck;
+	alex_plan_range(&so->index.key, &so->plan, i, so->low, so->high);
+	so->recheck = alex_plan_recheck(&so->plan, i);
 	return true;
 }
 
@@ -279,87 +266,6 @@ find_leaf(IndexScanDesc scan, const uint64 *position)
 	return alex_descend(rel, &so->index, position, 0, BUFFER_LOCK_SHARE);
 }
 
-/*
- * Tuples of integers, none of them NULL: every bit of key and tie moves to its place, and those that are the same in all
- * tuples (sign, DESC, ext, t_info) flip at once.
- */
-static void
-make_integer_tuples(const AlexKeyInfo *key, uint64 info, uint64 *tuple, uint64 *end)
-{
-	uint64		flip = key->flip;
-	uint64		header = info << 48;
-
-#ifdef __SSE2__
-	const __m128i both = _mm_set_epi64x(flip, header ^ alex_ext(key, false));
-
-	for (; tuple < end; tuple += 2)
-	{
-		__m128i		record = _mm_loadu_si128((const __m128i *) tuple);
-		__m128i		tie_first = _mm_shuffle_epi32(record, _MM_SHUFFLE(1, 0, 3, 2));
-
-		/* the three halfwords of the TID, last one first */
-		_mm_storeu_si128((__m128i *) tuple,
-						 _mm_xor_si128(_mm_shufflelo_epi16(tie_first, _MM_SHUFFLE(3, 0, 1, 2)), both));
-	}
-#else
-	for (; tuple < end; tuple += 2)
-	{
-		uint64		tie = tuple[1];
-
-		tuple[1] = tuple[0] ^ flip;
-		tuple[0] = header | alex_tid_word(tie);
-	}
-#endif
-}
-
-/* Makes tuples of the records of the batch. */
-static void
-make_tuples(AlexScan *so)
-{
-	const AlexKeyInfo key = so->index.key;	/* a copy, which the stores below cannot change: kept in registers */
-	const uint64 info = MAXALIGN(sizeof(IndexTupleData) + key.attlen);
-	const uint64 null_info = INDEX_NULL_MASK | MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData));
-	uint64	   *tuple = so->tuples;
-	uint64	   *end = tuple_at(so, so->ntuples);
-
-	/* the records are sorted, so NULLs are at one end of them */
-	if (key.words == 1 && key.float_sign == 0 && so->ntuples > 0 && !alex_tie_isnull(&key, tuple[1]) &&
-		!alex_tie_isnull(&key, end[-1]))
-	{
-		make_integer_tuples(&key, info, tuple, end);
-		return;
-	}
-
-	for (; tuple < end; tuple += key.words + 1)
-	{
-		uint64		tie = tuple[key.words];
-
-		if (likely(!alex_tie_isnull(&key, tie)))
-		{
-			alex_key_value(&key, tuple, tuple + 1);
-			tuple[0] = info << 48 | alex_tid_word(tie);
-		}
-		else
-		{
-			tuple[0] = null_info << 48 | alex_tid_word(tie);
-			tuple[1] = 0;		/* the bitmap */
-		}
-	}
-}
-
-/* The position of tuple i of the batch. */
-static void
-tuple_position(const AlexScan *so, uint32 i, uint64 *position)
-{
-	const AlexKeyInfo *key = &so->index.key;
-	IndexTuple	tuple = (IndexTuple) tuple_at(so, i);
-	bool		isnull = IndexTupleHasNulls(tuple);
-	Datum		value = isnull ? (Datum) 0 : fetch_att(tuple + 1, key->attbyval, key->attlen);
-	uint64		ext = alex_key_image(key, value, isnull, position);
-
-	position[so->index.words] = ext | alex_tid_bits(&tuple->t_tid);
-}
-
 /* Marks the entries of dead rows that were noted, where they are still the ones that were read. */
 static pg_noinline void
 kill_entries(IndexScanDesc scan)
@@ -379,7 +285,7 @@ kill_entries(IndexScanDesc scan)
 		{
 			uint64		position[ALEX_MAX_WORDS + 1];
 
-			tuple_position(so, so->killed[i], position);
+			alex_tuple_position(&so->index.key, tuple_at(so, so->killed[i]), position);
 			if (alex_kill(page, position))
 				changed = true;
 		}
@@ -499,7 +405,7 @@ read_batch(IndexScanDesc scan)
 	}
 	so->batch_size = Min(so->batch_size * BATCH_GROWTH, LAST_BATCH);
 
-	make_tuples(so);
+	alex_make_tuples(&so->index.key, so->tuples, so->ntuples);
 
 	if (so->ntuples > 0 && (so->index_only || !IsMVCCSnapshot(scan->xs_snapshot) || !RelationNeedsWAL(scan->indexRelation)))
 	{
@@ -546,17 +452,17 @@ advance(IndexScanDesc scan, bool forward)
 			prepare(scan);
 		so->started = true;
 		so->forward = forward;
-		enter_range(so, forward ? 0 : so->nranges - 1);
+		enter_range(so, forward ? 0 : so->plan.n - 1);
 	}
 	else if (so->forward != forward)
 	{
 		if (so->at_mark)
 			resume_at(scan, so->mark, forward);
-		else if (so->current >= 0 && so->current < so->nranges && so->next > 0)
+		else if (so->current >= 0 && so->current < so->plan.n && so->next > 0)
 		{
 			uint64		current[ALEX_MAX_WORDS + 1];
 
-			tuple_position(so, so->next - 1, current);
+			alex_tuple_position(&so->index.key, tuple_at(so, so->next - 1), current);
 			resume_at(scan, current, forward);
 		}
 		else
@@ -576,7 +482,7 @@ advance(IndexScanDesc scan, bool forward)
 			so->next++;
 			return true;
 		}
-		if (so->current < 0 || so->current >= so->nranges)
+		if (so->current < 0 || so->current >= so->plan.n)
 		{
 			drop_batch(scan);
 			return false;
@@ -596,6 +502,12 @@ return_tuple(IndexScanDesc scan, AlexScan *so, bool fresh)
 	if (unlikely(so->readahead.distance > 0 || alex_blocks_were_read(&so->readahead)))
 		alex_readahead(&so->readahead, scan, so->tuples, so->stride, so->next - 1, so->ntuples, fresh);
 	scan->xs_heaptid = tuple->t_tid;
+	if (so->formed)
+	{
+		/* only for index-only scans */
+		alex_form_tuple(&so->index.key, (const uint64 *) tuple, so->formed);
+		tuple = so->formed;
+	}
 	scan->xs_itup = tuple;
 	scan->xs_recheck = so->recheck;
 }
@@ -660,11 +572,11 @@ alexmarkpos(IndexScanDesc scan)
 
 	if (so->at_mark)
 		return;
-	so->marked = so->started && so->next > 0 && so->current >= 0 && so->current < so->nranges;
+	so->marked = so->started && so->next > 0 && so->current >= 0 && so->current < so->plan.n;
 	if (so->marked)
 	{
 		so->mark_current = so->current;
-		tuple_position(so, so->next - 1, so->mark);
+		alex_tuple_position(&so->index.key, tuple_at(so, so->next - 1), so->mark);
 	}
 }
 
@@ -687,7 +599,7 @@ alexrestrpos(IndexScanDesc scan)
 		{
 			uint64		position[ALEX_MAX_WORDS + 1];
 
-			tuple_position(so, i - 1, position);
+			alex_tuple_position(&so->index.key, tuple_at(so, i - 1), position);
 			if (alex_compare(position, so->mark, so->index.words) == 0)
 			{
 				so->next = i;
@@ -707,5 +619,5 @@ alexrestrpos(IndexScanDesc scan)
 bool
 alexcanreturn(Relation rel, int column)
 {
-	return !RecoveryInProgress();
+	return !RecoveryInProgress() && (column == 0 || alex_type_returnable(rel->rd_opcintype[column - 1]));
 }

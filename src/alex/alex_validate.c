@@ -45,7 +45,7 @@
 static Oid
 reference_family(Oid type)
 {
-	Oid			opclass = alex_type_words(type) > 0 ? GetDefaultOpClass(type, BTREE_AM_OID) : InvalidOid;
+	Oid			opclass = alex_type_bits(type) > 0 ? GetDefaultOpClass(type, BTREE_AM_OID) : InvalidOid;
 
 	return OidIsValid(opclass) ? get_opclass_family(opclass) : InvalidOid;
 }
@@ -241,7 +241,7 @@ alexvalidate(Oid opclassoid)
 	types = list_append_unique_oid(types, opclass->opcintype);
 	foreach(lc, types)
 	{
-		if (alex_type_words(lfirst_oid(lc)) == 0)
+		if (alex_type_bits(lfirst_oid(lc)) == 0)
 		{
 			ereport(INFO,
 					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),

@@ -218,16 +218,19 @@ alex_code_compare(const uint64_t *a, const uint64_t *b, int code_words)
 	return 0;
 }
 
-/* The bound right after a code: code + 1. */
+/* The bound right after a code: code + 1. "after" may be "code". */
 static inline void
 alex_code_after(const AlexColumnPlace *place, const uint64_t *code, uint64_t *after)
 {
 	int n = alex_code_words(place);
 
-	memcpy(after, code, n * sizeof(uint64_t));
+	bool carry = true;
+
 	for (int i = n - 1; i >= 0; i--)
-		if (++after[i] != 0)
-			break;
+	{
+		after[i] = code[i] + carry;
+		carry = carry && after[i] == 0;
+	}
 }
 
 #ifdef __cplusplus

@@ -1,0 +1,180 @@
+/*
+ * alex_tuples.c - records to index tuples.
+ *
+ * Contract: nothing is allocated, and no function of a type is called: this runs once per row of a scan.
+ */
+#include "postgres.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "access/tupmacs.h"
+
+#include "alex_tuples.h"
+
+/*
+ * An index tuple of one column is as long as its record: without NULL a header and the value, of NULL a header and a bitmap.
+ * Its first word is the header.
+ */
+StaticAssertDecl(sizeof(IndexTupleData) == sizeof(uint64), "index tuple header");
+StaticAssertDecl(offsetof(IndexTupleData, t_info) == 6, "index tuple header");
+StaticAssertDecl(MAXALIGN(sizeof(IndexTupleData)) == sizeof(uint64), "place of an index tuple's value");
+StaticAssertDecl(MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData)) == 2 * sizeof(uint64),
+				 "length of an index tuple of NULL");
+
+/* Where a header keeps what the tie has above its TID. */
+#define TIE_ABOVE(word) ((word) & ~UINT64CONST(0) << ALEX_TID_BITS)
+
+/*
+ * Tuples of integers, none of them NULL: every bit of key and tie moves to its place, and those that are the same in all
+ * tuples (sign, DESC, t_info) flip at once. The first tuple says what its tie has above the TID, and so have all others.
+ */
+static void
+make_integer_tuples(uint64 flip, uint64 info, uint64 *tuple, uint64 *end)
+{
+	uint64		header = info << 48;
+
+#ifdef __SSE2__
+	const __m128i both = _mm_set_epi64x(flip, header ^ TIE_ABOVE(tuple[1]));
+
+	for (; tuple < end; tuple += 2)
+	{
+		__m128i		record = _mm_loadu_si128((const __m128i *) tuple);
+		__m128i		tie_first = _mm_shuffle_epi32(record, _MM_SHUFFLE(1, 0, 3, 2));
+
+		/* the three halfwords of the TID, last one first */
+		_mm_storeu_si128((__m128i *) tuple,
+						 _mm_xor_si128(_mm_shufflelo_epi16(tie_first, _MM_SHUFFLE(3, 0, 1, 2)), both));
+	}
+#else
+	for (; tuple < end; tuple += 2)
+	{
+		uint64		tie = tuple[1];
+
+		tuple[1] = tuple[0] ^ flip;
+		tuple[0] = header | alex_tid_word(tie);
+	}
+#endif
+}
+
+/* Index tuples of one column. */
+static void
+make_tuples(const AlexKeyInfo *info, uint64 *tuple, uint64 *end)
+{
+	const AlexColumn column = info->column[0];	/* a copy, which the stores below cannot change: kept in registers */
+	const AlexColumnPlace place = info->layout.place[0];
+	const int	words = info->words;
+	const uint64 tuple_info = MAXALIGN(sizeof(IndexTupleData) + column.attlen);
+	const uint64 null_info = INDEX_NULL_MASK | MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData));
+
+	/* the records are sorted, so NULLs are at one end of them */
+	if (words == 1 && column.attbyval && column.float_sign == 0 && tuple < end && !alex_column_isnull(&place, tuple) &&
+		!alex_column_isnull(&place, end - 2))
+	{
+		make_integer_tuples(column.flip, tuple_info, tuple, end);
+		return;
+	}
+
+	for (; tuple < end; tuple += words + 1)
+	{
+		uint64		tie = tuple[words];
+
+		if (likely(!alex_column_isnull(&place, tuple)))
+		{
+			uint64		value[2];
+
+			alex_column_value(info, 0, tuple, value);
+			memcpy(tuple + 1, value, words * sizeof(uint64));
+			tuple[0] = tuple_info << 48 | alex_tid_word(tie);
+		}
+		else
+		{
+			tuple[0] = null_info << 48 | alex_tid_word(tie);
+			tuple[1] = 0;		/* the bitmap */
+		}
+	}
+}
+
+void
+alex_make_tuples(const AlexKeyInfo *info, uint64 *records, uint32 n)
+{
+	int			words = info->words;
+	uint64	   *end = records + (Size) n * (words + 1);
+
+	if (alex_makes_tuples(info))
+	{
+		make_tuples(info, records, end);
+		return;
+	}
+	for (uint64 *record = records; record < end; record += words + 1)
+	{
+		uint64		tie = record[words];
+
+		for (int i = words; i > 0; i--)
+			record[i] = record[i - 1];
+		record[0] = TIE_ABOVE(tie) | alex_tid_word(tie);
+	}
+}
+
+void
+alex_tuple_position(const AlexKeyInfo *info, const uint64 *tuple, uint64 *position)
+{
+	if (alex_makes_tuples(info))
+	{
+		const AlexColumn *column = &info->column[0];
+		const IndexTupleData *itup = (const IndexTupleData *) tuple;
+		bool		isnull = IndexTupleHasNulls(itup);
+		Datum		value = isnull ? (Datum) 0 : fetch_att(tuple + 1, column->attbyval, column->attlen);
+		ItemPointerData tid = itup->t_tid;
+
+		alex_key_record(info, &value, &isnull, &tid, position);
+		return;
+	}
+	memcpy(position, tuple + 1, info->words * sizeof(uint64));
+	position[info->words] = TIE_ABOVE(tuple[0]) | alex_word_tid(tuple[0]);
+}
+
+Size
+alex_tuple_space(const AlexKeyInfo *info)
+{
+	/* no value is longer than the words of its image, or its type's alignment makes it */
+	return MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData)) + 2 * sizeof(uint64) * info->columns;
+}
+
+void
+alex_form_tuple(const AlexKeyInfo *info, const uint64 *tuple, IndexTuple formed)
+{
+	uint64		record[ALEX_MAX_WORDS + 1];
+	bits8		present[sizeof(IndexAttributeBitMapData)] = {0};
+	bool		any_null = false;
+	char	   *start = (char *) formed;
+	Size		offset;
+
+	alex_tuple_position(info, tuple, record);
+	for (int c = 0; c < info->columns; c++)
+	{
+		if (info->column[c].returnable && !alex_isnull(info, c, record))
+			present[c / 8] |= 1 << c % 8;
+		else
+			any_null = true;
+	}
+	offset = MAXALIGN(sizeof(IndexTupleData) + (any_null ? sizeof(IndexAttributeBitMapData) : 0));
+	for (int c = 0; c < info->columns; c++)
+	{
+		const AlexColumn *column = &info->column[c];
+		uint64		value[2];
+
+		if ((present[c / 8] & 1 << c % 8) == 0)
+			continue;
+		alex_column_value(info, c, record, value);
+		offset = att_align_nominal(offset, column->attalign);
+		memcpy(start + offset, value, column->attlen);
+		offset += column->attlen;
+	}
+	offset = MAXALIGN(offset);
+	alex_tie_to_tid(record[info->words], &formed->t_tid);
+	formed->t_info = (unsigned short) (offset | (any_null ? INDEX_NULL_MASK : 0));
+	if (any_null)
+		memcpy(start + sizeof(IndexTupleData), present, sizeof(present));
+}

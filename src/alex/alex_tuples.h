@@ -1,0 +1,37 @@
+/*
+ * alex_tuples.h - what a scan makes of the records it has read.
+ *
+ * A batch is an array of records of W + 1 words each, which are turned in place into what is returned row by row. Their first word
+ * becomes a header whose first six bytes are the heap TID. With one column whose image tells its value, they become index tuples.
+ * With more, the header has the upper bits of the tie in its last two bytes, and the key words follow: an index tuple is formed
+ * when an index-only scan returns the row.
+ */
+#ifndef ALEX_TUPLES_H
+#define ALEX_TUPLES_H
+
+#include "postgres.h"
+
+#include "access/itup.h"
+
+#include "alex_keys.h"
+
+/* Does a scan of the index make index tuples of all records of a batch? */
+static inline bool
+alex_makes_tuples(const AlexKeyInfo *info)
+{
+	return info->columns == 1 && info->column[0].returnable;
+}
+
+/* Converts the n records of a batch. */
+extern void alex_make_tuples(const AlexKeyInfo *info, uint64 *records, uint32 n);
+
+/* The position (W + 1 words) of a converted record. */
+extern void alex_tuple_position(const AlexKeyInfo *info, const uint64 *tuple, uint64 *position);
+
+/* Room for the index tuple of any record. */
+extern Size alex_tuple_space(const AlexKeyInfo *info);
+
+/* Forms the index tuple of a converted record, where that is none; columns that cannot be returned are NULL. */
+extern void alex_form_tuple(const AlexKeyInfo *info, const uint64 *tuple, IndexTuple formed);
+
+#endif							/* ALEX_TUPLES_H */
