@@ -189,6 +189,9 @@ extern int64 alexgetbitmap(IndexScanDesc scan, TIDBitmap *bitmap);
 extern void alexendscan(IndexScanDesc scan);
 extern void alexmarkpos(IndexScanDesc scan);
 extern void alexrestrpos(IndexScanDesc scan);
+extern Size alexestimateparallelscan(COMPAT_ESTIMATE_PARALLEL_ARGS);
+extern void alexinitparallelscan(void *target);
+extern void alexparallelrescan(IndexScanDesc scan);
 extern bool alexcanreturn(Relation rel, int column);
 extern void alexcostestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup_cost,
 							 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages);

@@ -17,6 +17,7 @@
 
 #include "miscadmin.h"
 #include "storage/bufpage.h"
+#include "storage/predicate.h"
 
 /* What replace_records() managed to do. */
 typedef enum AlexReplaced
@@ -191,6 +192,8 @@ split_node(Relation rel, const AlexIndex *index, Buffer buffer, char *left_image
 	wal_finish(&wal);
 	END_CRIT_SECTION();
 
+	if (alex_cheader(page)->level == 0)
+		PredicateLockPageSplit(rel, BufferGetBlockNumber(buffer), right_block);
 	if (BufferIsValid(neighbour))
 		UnlockReleaseBuffer(neighbour);
 	UnlockReleaseBuffer(right);

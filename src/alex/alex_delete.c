@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "storage/bufpage.h"
 #include "storage/indexfsm.h"
+#include "storage/predicate.h"
 
 /* Locks what the deletion of a leaf involves; false if the tree does not allow it (now). */
 typedef struct Deletion
@@ -207,6 +208,7 @@ alex_delete_page(Relation rel, const AlexIndex *index, BlockNumber block)
 	siblings = lock_siblings(rel, index, block, &d);
 	if (siblings && prepare_parent(rel, index, &d))
 	{
+		PredicateLockPageCombine(rel, block, BufferGetBlockNumber(d.to_left ? d.left : d.right));
 		perform(rel, index, &d);
 		done = true;
 	}

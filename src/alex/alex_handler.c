@@ -86,8 +86,8 @@ alexhandler(PG_FUNCTION_ARGS)
 	am->amsearchnulls = true;
 	am->amstorage = false;
 	am->amclusterable = true;
-	am->ampredlocks = false;	/* core locks the relation for us */
-	am->amcanparallel = false;
+	am->ampredlocks = true;
+	am->amcanparallel = true;
 #if PG_VERSION_NUM >= 170000
 	am->amcanbuildparallel = true;
 #endif
@@ -124,9 +124,9 @@ alexhandler(PG_FUNCTION_ARGS)
 	am->amendscan = alexendscan;
 	am->ammarkpos = alexmarkpos;
 	am->amrestrpos = alexrestrpos;
-	am->amestimateparallelscan = NULL;
-	am->aminitparallelscan = NULL;
-	am->amparallelrescan = NULL;
+	am->amestimateparallelscan = alexestimateparallelscan;
+	am->aminitparallelscan = alexinitparallelscan;
+	am->amparallelrescan = alexparallelrescan;
 #if PG_VERSION_NUM >= 180000
 	am->amtranslatestrategy = NULL;
 	am->amtranslatecmptype = alextranslatecmptype;

@@ -4,6 +4,9 @@
  * Unique check: the first leaf that can hold the key is locked exclusively and stays locked until the entry is in,
  * lock-coupled to the right if the entry belongs further right. Whoever inserts the same key locks that leaf first, so
  * two inserters of one key cannot both find nothing.
+ *
+ * Serializable transactions lock the leaves they read. An insert asks about the leaf it is going to change while it has it
+ * locked; when leaves split or are deleted, those locks go along.
  */
 #include "alex.h"
 
@@ -220,6 +223,7 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 		if (check != UNIQUE_CHECK_EXISTING)
 		{
 			buffer = find_leaf(rel, &index, record);
+			CheckForSerializableConflictIn(rel, NULL, BufferGetBlockNumber(buffer));
 			alex_add_entry(rel, &index, buffer, record, heap, unchanged);
 		}
 		return check != UNIQUE_CHECK_NO;	/* no conflict possible */
@@ -262,6 +266,7 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 	while (alex_cheader(BufferGetPage(buffer))->right != InvalidBlockNumber &&
 		   alex_fence_side(BufferGetPage(buffer), record) > 0)
 		buffer = step_right(rel, &index, buffer, BUFFER_LOCK_EXCLUSIVE);
+	CheckForSerializableConflictIn(rel, NULL, BufferGetBlockNumber(buffer));
 	alex_add_entry(rel, &index, buffer, record, heap, unchanged);
 	return conflict.unique;
 }

@@ -130,10 +130,12 @@ describe_column(Relation index, int c, const SupportedType *type, const AlexColu
 void
 alex_key_info(Relation index, AlexKeyInfo *info)
 {
-	AlexColumnSpec specs[INDEX_MAX_KEYS];
+	AlexColumnSpec specs[INDEX_MAX_KEYS] = {0};
 	const SupportedType *types[INDEX_MAX_KEYS];
 	int			n = IndexRelationGetNumberOfKeyAttributes(index);
 	int			zeroes = 0;
+
+	Assert(n > 0);
 
 	for (int c = 0; c < n; c++)
 	{
@@ -191,7 +193,7 @@ alex_key_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull
 	for (int c = 0; c < info->columns; c++)
 	{
 		const AlexColumn *column = &info->column[c];
-		uint64		image[ALEX_IMAGE_WORDS];
+		uint64		image[ALEX_IMAGE_WORDS] = {0};
 
 		if (!isnull[c])
 		{

@@ -15,6 +15,7 @@
 
 #include "access/stratnum.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "utils/array.h"
 #include "utils/arrayaccess.h"
 #include "utils/memutils.h"
@@ -292,7 +293,7 @@ set_of_column(const AlexKeyInfo *info, ScanKey keys, int nkeys, int c, const Dem
 			continue;
 		}
 		both = MemoryContextAllocHuge(CurrentMemoryContext, ((Size) n + by_n) * sizeof(AlexInterval));
-		n = (int) alex_intervals_intersect(*set, n, by, by_n, words, both);
+		n = (int) alex_intervals_intersect(*set, n, by, by_n, words, both, look_for_interrupts);
 		pfree(*set);
 		pfree(by);
 		*set = both;

@@ -17,19 +17,16 @@
  * the batch, and not returned by later scans. Without a pin they may have been removed meanwhile, and TIDs used again: then
  * the leaf's LSN has changed, and nothing is marked. Where nothing is logged LSNs do not change, so scans of such indexes keep the pin.
  */
-#include "alex.h"
+#include "alex_scan.h"
 
-#include "access/itup.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "nodes/tidbitmap.h"
 #include "pgstat.h"
+#include "storage/predicate.h"
 #include "utils/memutils.h"
 
-#include "alex_ahead.h"
-#include "alex_ranges.h"
-#include "alex_readahead.h"
 #include "alex_route.h"
 #include "alex_tuples.h"
 
@@ -50,71 +47,11 @@
 /* Entries to mark dead that are remembered; when there are more, the leaf is visited earlier. */
 #define MAX_KILLED 256
 
-typedef struct AlexScan
-{
-	AlexIndex	index;
-	MemoryContext context;
-	bool		index_only;
-
-	/* what to scan */
-	bool		prepared;		/* the plan is that of the current scan keys */
-	AlexScanPlan plan;
-
-	/* where it is */
-	bool		started;
-	bool		forward;		/* direction of the batch */
-	int			current;		/* range, -1 before the first, plan.n behind the last */
-	bool		recheck;		/* of the range */
-	uint64		low[ALEX_MAX_WORDS + 1];	/* what is left of the range, beyond the batch */
-	uint64		high[ALEX_MAX_WORDS + 1];
-
-	/* repeated probes */
-	uint64		fetched;		/* tuples returned in all, before the batch */
-	AlexAhead  *ahead;			/* NULL: not yet, or not for this table */
-	AlexReadahead readahead;
-
-	/* the batch */
-	uint64	   *tuples;			/* of "stride" words each (alex_tuples.h) */
-	int			stride;
-	IndexTuple	formed;			/* what an index-only scan returned last, where "tuples" are not it */
-	uint32		ntuples;
-	uint32		next;			/* the tuple to return next */
-	uint32		batch_size;
-	uint32		returned;		/* tuples of the batches before this one */
-	Size		allocated;		/* words */
-
-	/* the leaf it came from */
-	BlockNumber leaf;
-	XLogRecPtr	leaf_lsn;		/* when it was read */
-	Buffer		pin;			/* its pin, if kept */
-	uint32		nkilled;
-	uint16	   *killed;			/* tuples of the batch whose rows are dead to everyone */
-
-	/* the leaf to read next */
-	BlockNumber block;			/* invalid: descend */
-
-	/* marked place */
-	bool		marked;
-	bool		at_mark;		/* the mark was restored and nothing returned since */
-	int			mark_current;
-	uint64		mark[ALEX_MAX_WORDS + 1];
-} AlexScan;
-
 /* Tuple or, while the batch is being read, record i of the batch. */
 static inline uint64 *
 tuple_at(const AlexScan *so, uint32 i)
 {
 	return so->tuples + (Size) i * so->stride;
-}
-
-static inline void
-copy_position(const AlexScan *so, uint64 *to, const uint64 *from)
-{
-	/* a call of memcpy() costs more than the copy */
-	to[0] = from[0];
-	to[1] = from[1];
-	if (so->index.words > 1)
-		memcpy(to + 2, from + 2, (so->index.words - 1) * sizeof(uint64));
 }
 
 static void
@@ -179,6 +116,7 @@ alexrescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int no
 	so->prepared = false;
 	so->marked = false;
 	so->at_mark = false;
+	so->shared = scan->parallel_scan ? compat_parallel_scan_area(scan->parallel_scan) : NULL;
 	so->index_only = scan->xs_want_itup;
 	if (so->index_only && so->formed == NULL && !alex_makes_tuples(&so->index.key))
 		so->formed = MemoryContextAllocZero(so->context, alex_tuple_space(&so->index.key));
@@ -220,9 +158,8 @@ prepare(IndexScanDesc scan)
 #endif
 }
 
-/* Makes range i the current one, with all of it still to come. False if there is none. */
-static bool
-enter_range(AlexScan *so, int i)
+bool
+alex_scan_enter_range(AlexScan *so, int i)
 {
 	so->current = i;
 	if (i < 0 || i >= so->plan.n)
@@ -232,21 +169,8 @@ enter_range(AlexScan *so, int i)
 	return true;
 }
 
-/* The position before a position; there is one, as the caller knows of a smaller position. */
-static void
-previous_position(const AlexScan *so, const uint64 *position, uint64 *previous)
-{
-	copy_position(so, previous, position);
-	for (int i = so->index.words; i >= 0; i--)
-		if (previous[i]-- != 0)
-			break;
-}
-
-/*
- * The leaf that covers the position, pinned and share-locked: the hinted block if it does, else by route or descent.
- */
-static Buffer
-find_leaf(IndexScanDesc scan, const uint64 *position)
+Buffer
+alex_scan_find_leaf(IndexScanDesc scan, const uint64 *position)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
 	Relation	rel = scan->indexRelation;
@@ -317,57 +241,17 @@ note_killed(IndexScanDesc scan)
 		kill_entries(scan);
 }
 
-/*
- * Reads the next batch of the current range. Returns false when the range is exhausted; a batch may be empty all the
- * same (an empty leaf), with more to come.
- */
-static bool
-read_batch(IndexScanDesc scan)
+/* Reads a batch of the current range from its leaf, and sets what is still to come. */
+static inline void
+collect(IndexScanDesc scan, Page page)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
+	const AlexNodeHeader *node = alex_cheader(page);
 	int			words = so->index.words;
-	uint64		target[ALEX_MAX_WORDS + 1];
-	const AlexNodeHeader *node;
-	Buffer		buffer;
-	Page		page;
 	bool		more;
-	Size		need;
-	int64		reads;
 
-	if (alex_compare(so->low, so->high, words) >= 0)
-		return false;
-	CHECK_FOR_INTERRUPTS();
-
-	if (so->forward)
-		copy_position(so, target, so->low);
-	else
-		previous_position(so, so->high, target);
-	if (unlikely(so->nkilled > 0))
-		kill_entries(scan);
-	drop_pin(so);
-	reads = pgBufferUsage.shared_blks_read;
-	buffer = find_leaf(scan, target);
-	reads = pgBufferUsage.shared_blks_read - reads;
-	so->readahead.reads += reads;	/* these are not the rows' */
-	page = BufferGetPage(buffer);
-	compat_test_old_snapshot(scan->xs_snapshot, scan->indexRelation, page);
-	node = alex_cheader(page);
-
-	need = (Size) (so->batch_size + alex_delta_count(page)) * so->stride;
-	if (unlikely(need > so->allocated))
-	{
-		/* palloc is fine under a share lock, but an interrupt must wait */
-		need = Max(need, 2 * so->allocated);
-		pfree(so->tuples);
-		so->tuples = MemoryContextAlloc(so->context, need * sizeof(uint64));
-		so->allocated = need;
-	}
-	count_returned(so);
 	so->ntuples = (scan->ignore_killed_tuples ? alex_collect_living : alex_collect)
 		(page, so->low, so->high, !so->forward, so->batch_size, so->tuples, &more);
-	so->next = 0;
-	so->block = so->leaf = BufferGetBlockNumber(buffer);
-	so->leaf_lsn = PageGetLSN(page);	/* if a hint's image changes it meanwhile, a mark may be lost */
 
 	/* or the next batch would be this one again */
 	if (more && (so->forward ? alex_compare(tuple_at(so, so->ntuples - 1), so->low, words) < 0 ||
@@ -380,29 +264,112 @@ read_batch(IndexScanDesc scan)
 	{
 		if (more)
 		{
-			copy_position(so, so->low, tuple_at(so, so->ntuples - 1));
+			alex_copy_position(so, so->low, tuple_at(so, so->ntuples - 1));
 			so->low[words]++;
 		}
 		else if (node->right == InvalidBlockNumber || alex_compare(alex_high_fence(page), so->high, words) >= 0)
-			copy_position(so, so->low, so->high);
+			alex_copy_position(so, so->low, so->high);
 		else
 		{
-			copy_position(so, so->low, alex_high_fence(page));
+			alex_copy_position(so, so->low, alex_high_fence(page));
 			so->block = node->right;
 		}
 	}
 	else
 	{
 		if (more)
-			copy_position(so, so->high, tuple_at(so, so->ntuples - 1));
+			alex_copy_position(so, so->high, tuple_at(so, so->ntuples - 1));
 		else if (alex_compare(alex_low_fence(page), so->low, words) <= 0)
-			copy_position(so, so->high, so->low);
+			alex_copy_position(so, so->high, so->low);
 		else
 		{
-			copy_position(so, so->high, alex_low_fence(page));
+			alex_copy_position(so, so->high, alex_low_fence(page));
 			so->block = node->left;
 		}
 	}
+}
+
+/* The same of a plan that filters. */
+static void
+collect_filtered(IndexScanDesc scan, Page page)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+	const AlexNodeHeader *node = alex_cheader(page);
+	int			words = so->index.words;
+	uint64		rest[ALEX_MAX_WORDS + 1];
+	bool		more;
+
+	so->ntuples = alex_collect_box(page, &so->plan.box, so->low, so->high, !so->forward, scan->ignore_killed_tuples,
+								   so->batch_size, so->tuples, &more, rest);
+	if (so->ntuples == ALEX_OUT_OF_ORDER)
+	{
+		so->ntuples = 0;
+		alex_corrupt(scan->indexRelation, so->block, "Records are out of order");
+	}
+	alex_copy_position(so, so->forward ? so->low : so->high, rest);
+	if (more)
+		return;
+
+	/* the next leaf is only a guess if there is a gap before it */
+	if (so->forward)
+		so->block = node->right != InvalidBlockNumber && alex_compare(rest, alex_high_fence(page), words) == 0 ?
+			node->right : InvalidBlockNumber;
+	else
+		so->block = alex_compare(rest, alex_low_fence(page), words) == 0 ? node->left : InvalidBlockNumber;
+}
+
+/*
+ * Reads the next batch of the current range. Returns false when the range is exhausted; a batch may be empty all the
+ * same (an empty leaf), with more to come.
+ */
+static bool
+read_batch(IndexScanDesc scan)
+{
+	AlexScan   *so = (AlexScan *) scan->opaque;
+	int			words = so->index.words;
+	uint64		target[ALEX_MAX_WORDS + 1];
+	Buffer		buffer;
+	Page		page;
+	Size		need;
+	int64		reads;
+
+	if (alex_compare(so->low, so->high, words) >= 0)
+		return false;
+	CHECK_FOR_INTERRUPTS();
+
+	if (so->forward)
+		alex_copy_position(so, target, so->low);
+	else
+		alex_scan_previous(so, so->high, target);
+	if (unlikely(so->nkilled > 0))
+		kill_entries(scan);
+	drop_pin(so);
+	reads = pgBufferUsage.shared_blks_read;
+	buffer = alex_scan_find_leaf(scan, target);
+	reads = pgBufferUsage.shared_blks_read - reads;
+	so->readahead.reads += reads;	/* these are not the rows' */
+	page = BufferGetPage(buffer);
+	compat_test_old_snapshot(scan->xs_snapshot, scan->indexRelation, page);
+	/* before the lock is let go: who inserts here from now on conflicts */
+	PredicateLockPage(scan->indexRelation, BufferGetBlockNumber(buffer), scan->xs_snapshot);
+
+	need = (Size) (so->batch_size + alex_delta_count(page)) * so->stride;
+	if (unlikely(need > so->allocated))
+	{
+		/* palloc is fine under a share lock, but an interrupt must wait */
+		need = Max(need, 2 * so->allocated);
+		pfree(so->tuples);
+		so->tuples = MemoryContextAlloc(so->context, need * sizeof(uint64));
+		so->allocated = need;
+	}
+	count_returned(so);
+	so->block = so->leaf = BufferGetBlockNumber(buffer);
+	so->leaf_lsn = PageGetLSN(page);	/* if a hint's image changes it meanwhile, a mark may be lost */
+	if (so->plan.filtered)
+		collect_filtered(scan, page);
+	else
+		collect(scan, page);
+	so->next = 0;
 	so->batch_size = Min(so->batch_size * BATCH_GROWTH, LAST_BATCH);
 
 	alex_make_tuples(&so->index.key, so->tuples, so->ntuples);
@@ -430,14 +397,14 @@ resume_at(IndexScanDesc scan, const uint64 *position, bool forward)
 
 	drop_batch(scan);
 	so->forward = forward;
-	enter_range(so, so->current);
+	alex_scan_enter_range(so, so->current);
 	if (forward)
 	{
-		copy_position(so, so->low, position);
+		alex_copy_position(so, so->low, position);
 		so->low[so->index.words]++;
 	}
 	else
-		copy_position(so, so->high, position);
+		alex_copy_position(so, so->high, position);
 }
 
 /* Advances to the next record in the direction; false at the end. */
@@ -452,7 +419,10 @@ advance(IndexScanDesc scan, bool forward)
 			prepare(scan);
 		so->started = true;
 		so->forward = forward;
-		enter_range(so, forward ? 0 : so->plan.n - 1);
+		if (so->shared)
+			alex_scan_claim(scan, forward);
+		else
+			alex_scan_enter_range(so, forward ? 0 : so->plan.n - 1);
 	}
 	else if (so->forward != forward)
 	{
@@ -470,7 +440,7 @@ advance(IndexScanDesc scan, bool forward)
 			/* off one end: turn back into the nearest range */
 			drop_batch(scan);
 			so->forward = forward;
-			enter_range(so, forward ? so->current + 1 : so->current - 1);
+			alex_scan_enter_range(so, forward ? so->current + 1 : so->current - 1);
 		}
 	}
 
@@ -487,8 +457,12 @@ advance(IndexScanDesc scan, bool forward)
 			drop_batch(scan);
 			return false;
 		}
-		if (!read_batch(scan))
-			enter_range(so, forward ? so->current + 1 : so->current - 1);
+		if (read_batch(scan))
+			continue;
+		if (so->shared)
+			alex_scan_claim(scan, forward);
+		else
+			alex_scan_enter_range(so, forward ? so->current + 1 : so->current - 1);
 	}
 }
 

@@ -67,6 +67,22 @@ typedef RelFileNode CompatLocator;
 #define compat_my_lxid() (MyProc->lxid)
 #endif
 
+/* the access method's part of a parallel index scan's memory got another name in 18; it needs access/relscan.h */
+#if PG_VERSION_NUM >= 180000
+#define compat_parallel_scan_area(parallel) OffsetToPointer(parallel, (parallel)->ps_offset_am)
+#else
+#define compat_parallel_scan_area(parallel) OffsetToPointer(parallel, (parallel)->ps_offset)
+#endif
+
+/* what the size of that part may depend on */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_ESTIMATE_PARALLEL_ARGS Relation rel, int nkeys, int norderbys
+#elif PG_VERSION_NUM >= 170000
+#define COMPAT_ESTIMATE_PARALLEL_ARGS int nkeys, int norderbys
+#else
+#define COMPAT_ESTIMATE_PARALLEL_ARGS void
+#endif
+
 /* 18 can log locks that were not to be had; they need storage/lmgr.h */
 #if PG_VERSION_NUM >= 180000
 #define compat_conditional_lock_tuple(rel, tid, mode) ConditionalLockTuple(rel, tid, mode, false)

@@ -8,11 +8,11 @@
  *
  *   record    = W key words, one tie word, and (inner nodes only) one child word
  *   position  = W key words and one tie word; positions are ordered lexicographically
- *   tie       = ext << 48 | heap block << 16 | heap offset
+ *   tie       = ext << 62 | spare << 48 | heap block << 16 | heap offset
  *
  * The tie makes every record unique, so equal keys are ordered by TID and any run of them can be
- * split. "ext" is one extra key bit below the key words: it tells a NULL from the key whose image it
- * borrows (see src/alex/README.md). A position with tie 0 comes before every record with that key.
+ * split. "ext" is one extra key bit below the key words (key_layout.h), "spare" are 14 bits of the caller's that are no part of
+ * the key. A position with tie 0 comes before every record with that key.
  *
  * A node covers the positions low <= p < high (its fences). It is stored as
  *
@@ -39,7 +39,7 @@ extern "C" {
 #define ALEX_MAX_RECORD_WORDS ALEX_MAX_COLUMNS
 
 #define ALEX_NODE_MAGIC UINT32_C(0x584C4131) /* "1ALX" */
-#define ALEX_FORMAT_VERSION 4
+#define ALEX_FORMAT_VERSION 5
 #define ALEX_NO_BLOCK UINT32_C(0xFFFFFFFF)
 
 /*
@@ -62,7 +62,7 @@ extern "C" {
 /* the tie word */
 #define ALEX_TID_BITS 48
 #define ALEX_TID_MASK ((UINT64_C(1) << ALEX_TID_BITS) - 1)
-#define ALEX_EXT_BIT (UINT64_C(1) << ALEX_TID_BITS)
+#define ALEX_EXT_BIT (UINT64_C(1) << 62)
 
 /* AlexNodeHeader.removed: what begins there is a list. The base is whole words, so an offset has room for this bit. */
 #define ALEX_REMOVED_LIST 1

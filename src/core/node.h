@@ -22,15 +22,14 @@ encode_tie(uint64_t tie, uint32_t radix)
 	uint64_t block = (tie >> 16) & 0xFFFFFFFF;
 	uint64_t offset = tie & 0xFFFF;
 
-	return (tie >> ALEX_TID_BITS) << 63 | (block * radix + offset - 1);
+	return (tie & ~ALEX_TID_MASK) | (block * radix + offset - 1);
 }
 
 /** The tie that encode_tie() came from. */
 constexpr uint64_t
 decode_tie(uint64_t encoded, uint32_t radix)
 {
-	uint64_t ext = encoded >> 63;
-	uint64_t number = encoded & ~(UINT64_C(1) << 63);
+	uint64_t number = encoded & ALEX_TID_MASK;
 	uint64_t block;
 	uint64_t offset;
 
@@ -44,7 +43,7 @@ decode_tie(uint64_t encoded, uint32_t radix)
 		block = number / radix;
 		offset = number % radix;
 	}
-	return ext << ALEX_TID_BITS | (block & 0xFFFFFFFF) << 16 | (offset + 1);
+	return (encoded & ~ALEX_TID_MASK) | (block & 0xFFFFFFFF) << 16 | (offset + 1);
 }
 
 /** decode_tie() for many ties of one node: a multiplication instead of the division. */
@@ -55,16 +54,14 @@ class TieDecoder
 
 	/*
 	 * With n = number + 1, n * floor((2^64 - 1) / radix) / 2^64 is less than n / radix, by at most n / 2^64 <= 1 / radix as
-	 * long as n * radix <= 2^64. So its whole part is that of number / radix, for every TID: n < 2^48, radix < 2^16. (A
-	 * damaged page may have larger numbers; then it is another wrong TID.)
+	 * long as n * radix <= 2^64. So its whole part is that of number / radix, for every TID: n <= 2^48, radix < 2^16.
 	 */
 	uint64_t operator()(uint64_t encoded) const
 	{
-		uint64_t ext = encoded >> 63;
-		uint64_t n = (encoded & ~(UINT64_C(1) << 63)) + 1;
+		uint64_t n = (encoded & ALEX_TID_MASK) + 1;
 		uint64_t block = static_cast<uint64_t>(static_cast<unsigned __int128>(n) * reciprocal_ >> 64);
 
-		return ext << ALEX_TID_BITS | (block & 0xFFFFFFFF) << 16 | ((n - block * radix_) & 0xFFFF);
+		return (encoded & ~ALEX_TID_MASK) | (block & 0xFFFFFFFF) << 16 | ((n - block * radix_) & 0xFFFF);
 	}
 
   private:
@@ -76,12 +73,10 @@ class TieDecoder
 constexpr uint64_t
 encode_bound(uint64_t tie, uint32_t radix)
 {
-	if (tie >= 2 * ALEX_EXT_BIT)
-		return UINT64_MAX;
 	uint64_t block = (tie >> 16) & 0xFFFFFFFF;
 	uint64_t offset = std::clamp<uint64_t>(tie & 0xFFFF, 1, radix + 1);
 
-	return (tie >> ALEX_TID_BITS) << 63 | (block * radix + offset - 1);
+	return (tie & ~ALEX_TID_MASK) + (block * radix + offset - 1);
 }
 
 class Node

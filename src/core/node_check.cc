@@ -144,7 +144,7 @@ alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *sc
 				return "model predicts from a word behind one that varies";
 		if (!node.inner())
 			for (uint32_t i = 0; i < h.count; i++)
-				if ((node.column(words)[i] & ~(UINT64_C(1) << 63)) / node.radix() > UINT32_MAX)
+				if ((node.column(words)[i] & ALEX_TID_MASK) / node.radix() > UINT32_MAX)
 					return "record has an impossible TID";
 	}
 
@@ -173,7 +173,7 @@ alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *sc
 			if (record[words + 1] >= ALEX_NO_BLOCK)
 				return "child block is impossible";
 		}
-		else if (record[words] >= 2 * ALEX_EXT_BIT || (record[words] & 0xFFFF) == 0)
+		else if ((record[words] & ALEX_KILLED) != 0 || (record[words] & 0xFFFF) == 0)
 			return "record has an impossible TID";
 	}
 	return nullptr;

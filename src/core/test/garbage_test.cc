@@ -126,7 +126,7 @@ TEST(Garbage, ListedInAnyOrder)
 	Rng rng(seed + 4);
 	uint64_t lists = 0;
 
-	for (uint64_t i = 0; i < 400 * scale; i++)
+	for (uint64_t i = 0; i < 520 * scale; i++)
 	{
 		const int words = any_words(rng);
 		Page page = sound_page(rng(), words, any_page_size(rng));

@@ -237,7 +237,7 @@ TEST_P(Validate, Delta)
 	else
 	{
 		expect_invalid("heap offset zero", [=, this](Page &p) { delta(p, 0)[words] &= ~UINT64_C(0xFFFF); });
-		expect_invalid("bits above ext", [=, this](Page &p) { delta(p, 0)[words] |= UINT64_C(1) << 60; });
+		expect_invalid("bit above ext", [=, this](Page &p) { delta(p, 0)[words] |= UINT64_C(1) << 63; });
 	}
 }
 

@@ -1,0 +1,428 @@
+/*
+ * key_ranges.cc - sets of codes, and boxes.
+ */
+#include "key_ranges.h"
+
+#include <algorithm>
+#include <span>
+
+namespace
+{
+
+constexpr uint32_t kPauseEvery = 1u << 16;
+
+/** Copies a code, or a bound of codes. */
+void
+set_code(uint64_t *to, const uint64_t *from, int words)
+{
+	std::copy_n(from, words, to);
+}
+
+bool
+before(const uint64_t *a, const uint64_t *b, int words)
+{
+	return alex_code_compare(a, b, words) < 0;
+}
+
+/** Compares two positions: key words and tie. */
+int
+compare_positions(const uint64_t *a, const uint64_t *b, int words)
+{
+	return alex_code_compare(a, b, words + 1);
+}
+
+void
+clip(AlexInterval &interval, const AlexInterval &by, int words)
+{
+	if (before(interval.low, by.low, words))
+		set_code(interval.low, by.low, words);
+	if (before(by.high, interval.high, words))
+		set_code(interval.high, by.high, words);
+}
+
+bool
+empty(const AlexInterval &interval, int words)
+{
+	return !before(interval.low, interval.high, words);
+}
+
+/** Sorts by the low ends, in pieces between which the caller may pause. */
+void
+sort_intervals(AlexInterval *intervals, uint32_t n, int words, void (*pause)(void))
+{
+	auto less = [words](const AlexInterval &a, const AlexInterval &b) { return before(a.low, b.low, words); };
+
+	/* arrays often come in order */
+	if (std::is_sorted(intervals, intervals + n, less))
+		return;
+	if (pause == nullptr || n <= kPauseEvery)
+	{
+		std::sort(intervals, intervals + n, less);
+		return;
+	}
+	/* split by selection first: what is left of it are pieces that sort fast */
+	std::nth_element(intervals, intervals + n / 2, intervals + n, less);
+	pause();
+	sort_intervals(intervals, n / 2, words, pause);
+	sort_intervals(intervals + n / 2, n - n / 2, words, pause);
+}
+
+/** The places of a box, column by column, as a range of positions is put together. */
+class Walk
+{
+  public:
+	explicit Walk(const AlexBox &box) : box_(box), layout_(*box.layout) {}
+
+	const AlexColumnPlace &place(int c) const { return layout_.place[c]; }
+	std::span<const AlexInterval> set(int c) const { return {box_.set[c].intervals, box_.set[c].n}; }
+	bool restricted(int c) const { return box_.set[c].n > 0; }
+	int code_words(int c) const { return alex_code_words(&place(c)); }
+	int last() const { return box_.columns - 1; }
+	int words() const { return layout_.words; }
+
+	/** The first interval of a column whose high end is behind the code: it holds the code or comes after it. */
+	const AlexInterval *at_or_after(int c, const uint64_t *code) const
+	{
+		const auto intervals = set(c);
+		const int n = code_words(c);
+		const auto *found = std::partition_point(intervals.data(), intervals.data() + intervals.size(),
+												 [&](const AlexInterval &i) { return !before(code, i.high, n); });
+
+		return found == intervals.data() + intervals.size() ? nullptr : found;
+	}
+
+	/** The last interval of a column whose low end is before the code. */
+	const AlexInterval *before_code(int c, const uint64_t *code) const
+	{
+		const auto intervals = set(c);
+		const int n = code_words(c);
+		const auto *found = std::partition_point(intervals.data(), intervals.data() + intervals.size(),
+												 [&](const AlexInterval &i) { return before(i.low, code, n); });
+
+		return found == intervals.data() ? nullptr : found - 1;
+	}
+
+	bool holds(int c, const AlexInterval *interval, const uint64_t *code) const
+	{
+		return !before(code, interval->low, code_words(c)) && before(code, interval->high, code_words(c));
+	}
+
+	void clear(uint64_t *position) const { std::fill_n(position, words() + 1, 0); }
+
+	void put(int c, const uint64_t *code, uint64_t *position) const { alex_put_code(&place(c), code, position); }
+
+	/** The code after this one, if there can be one. */
+	bool successor(int c, uint64_t *code) const
+	{
+		const int n = code_words(c);
+
+		if (place(c).wide && code[n - 1] >= 3)
+			return false;
+		if (!place(c).wide && code[0] >= ((place(c).mask << 2) | 3) && (n == 1 || code[1] == UINT64_MAX))
+			return false;
+		alex_code_after(&place(c), code, code);
+		return true;
+	}
+
+	/** The code before this one, if there can be one. */
+	bool predecessor(int c, uint64_t *code) const
+	{
+		const int n = code_words(c);
+
+		if (std::all_of(code, code + n, [](uint64_t word) { return word == 0; }))
+			return false;
+		for (int i = n - 1; i >= 0; i--)
+			if (code[i]-- != 0)
+				break;
+		/* null bits have no greater codes than this: there are two bits for them */
+		if (place(c).wide)
+			code[n - 1] = std::min<uint64_t>(code[n - 1], 3);
+		return true;
+	}
+
+	void greatest(int c, uint64_t *code) const
+	{
+		std::fill_n(code, ALEX_CODE_WORDS, UINT64_MAX);
+		if (place(c).wide)
+			code[place(c).words] = 3;
+		else
+			code[0] = (place(c).mask << 2) | 3;
+	}
+
+  private:
+	const AlexBox &box_;
+	const AlexKeyLayout &layout_;
+};
+
+using Codes = uint64_t[ALEX_MAX_KEY_COLUMNS][ALEX_CODE_WORDS];
+
+/** Writes the range of positions with these codes in all columns before the last, and the last in the interval. */
+void
+put_range(const Walk &walk, const Codes &codes, const AlexInterval &interval, uint64_t *low, uint64_t *high)
+{
+	walk.clear(low);
+	for (int c = 0; c < walk.last(); c++)
+		walk.put(c, codes[c], low);
+	std::copy_n(low, walk.words() + 1, high);
+	walk.put(walk.last(), interval.low, low);
+	walk.put(walk.last(), interval.high, high);
+}
+
+} // namespace
+
+extern "C" uint32_t
+alex_intervals_normalize(AlexInterval *intervals, uint32_t n, int code_words, void (*pause)(void))
+{
+	uint32_t kept = 0;
+
+	sort_intervals(intervals, n, code_words, pause);
+	for (uint32_t i = 0; i < n; i++)
+	{
+		if (pause != nullptr && i % kPauseEvery == kPauseEvery - 1)
+			pause();
+		if (kept == 0 || !before(intervals[i].low, intervals[kept - 1].high, code_words))
+		{
+			intervals[kept++] = intervals[i];
+			continue;
+		}
+		AlexInterval &last = intervals[kept - 1];
+
+		if (before(last.high, intervals[i].high, code_words))
+			set_code(last.high, intervals[i].high, code_words);
+		last.recheck = last.recheck || intervals[i].recheck;
+	}
+	return kept;
+}
+
+extern "C" uint32_t
+alex_intervals_intersect(const AlexInterval *a, uint32_t na, const AlexInterval *b, uint32_t nb, int code_words,
+						 AlexInterval *out, void (*pause)(void))
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0, j = 0; i < na && j < nb;)
+	{
+		if (pause != nullptr && (i + j) % kPauseEvery == kPauseEvery - 1)
+			pause();
+		out[n] = a[i];
+		clip(out[n], b[j], code_words);
+		out[n].recheck = a[i].recheck || b[j].recheck;
+		if (!empty(out[n], code_words))
+			n++;
+		/* the one that ends first has nothing in common with what follows in the other set */
+		if (before(a[i].high, b[j].high, code_words))
+			i++;
+		else
+			j++;
+	}
+	return n;
+}
+
+extern "C" uint32_t
+alex_interval_split(const AlexInterval *interval, const AlexInterval *sure, int code_words, AlexInterval *out)
+{
+	AlexInterval certain = *interval;
+	uint32_t n = 0;
+
+	if (!interval->recheck)
+	{
+		out[0] = *interval;
+		return 1;
+	}
+	clip(certain, *sure, code_words);
+	certain.recheck = false;
+	if (empty(certain, code_words))
+	{
+		out[0] = *interval;
+		return 1;
+	}
+	out[n] = *interval;
+	set_code(out[n].high, certain.low, code_words);
+	if (!empty(out[n], code_words))
+		n++;
+	out[n++] = certain;
+	out[n] = *interval;
+	set_code(out[n].low, certain.high, code_words);
+	if (!empty(out[n], code_words))
+		n++;
+	return n;
+}
+
+extern "C" void
+alex_box_begin(AlexBox *box, const AlexKeyLayout *layout)
+{
+	box->layout = layout;
+	box->columns = 0;
+}
+
+extern "C" void
+alex_box_restrict(AlexBox *box, int column, const AlexInterval *intervals, uint32_t n)
+{
+	while (box->columns <= column)
+		box->set[box->columns++] = AlexBoxSet{nullptr, 0};
+	box->set[column] = AlexBoxSet{intervals, n};
+}
+
+extern "C" bool
+alex_box_next(const AlexBox *box, const uint64_t *position, uint64_t *low, uint64_t *high)
+{
+	const Walk walk(*box);
+	const AlexInterval *interval = nullptr; // of the column looked at
+	Codes codes;
+	int c;
+
+	/* as far as the position itself matches */
+	for (c = 0; c <= walk.last(); c++)
+	{
+		alex_column_code(&walk.place(c), position, codes[c]);
+		if (!walk.restricted(c))
+			continue;
+		interval = walk.at_or_after(c, codes[c]);
+		if (interval == nullptr || before(codes[c], interval->low, walk.code_words(c)))
+			break;
+	}
+	if (c > walk.last())
+	{
+		put_range(walk, codes, *interval, low, high);
+		std::copy_n(position, walk.words() + 1, low);
+		return true;
+	}
+	if (interval != nullptr)
+		set_code(codes[c], interval->low, walk.code_words(c));
+	else
+	{
+		/* nothing is left under the codes of the columns before: the next code of the last one that has one */
+		for (c--; c >= 0; c--)
+		{
+			if (!walk.successor(c, codes[c]))
+				continue;
+			if (!walk.restricted(c))
+				break;
+			interval = walk.at_or_after(c, codes[c]);
+			if (interval == nullptr)
+				continue;
+			if (before(codes[c], interval->low, walk.code_words(c)))
+				set_code(codes[c], interval->low, walk.code_words(c));
+			break;
+		}
+		if (c < 0)
+			return false;
+	}
+
+	/* and the least codes behind it */
+	const bool in_last = c == walk.last();
+
+	for (c++; c <= walk.last(); c++)
+	{
+		if (walk.restricted(c))
+		{
+			interval = &walk.set(c).front();
+			set_code(codes[c], interval->low, walk.code_words(c));
+		}
+		else
+			std::fill_n(codes[c], ALEX_CODE_WORDS, 0);
+	}
+	put_range(walk, codes, *interval, low, high);
+	if (in_last)
+	{
+		/* the interval may begin before the code */
+		walk.clear(low);
+		for (int i = 0; i <= walk.last(); i++)
+			walk.put(i, codes[i], low);
+	}
+	return true;
+}
+
+extern "C" bool
+alex_box_previous(const AlexBox *box, const uint64_t *position, uint64_t *low, uint64_t *high)
+{
+	const Walk walk(*box);
+	const AlexInterval *interval = nullptr;
+	Codes codes;
+	int c;
+
+	/* as far as codes of the position match: something with the same ones may come before it */
+	for (c = 0; c <= walk.last(); c++)
+	{
+		alex_column_code(&walk.place(c), position, codes[c]);
+		if (!walk.restricted(c))
+			continue;
+		interval = walk.at_or_after(c, codes[c]);
+		if (interval == nullptr || !walk.holds(c, interval, codes[c]))
+			break;
+	}
+	if (c > walk.last())
+	{
+		put_range(walk, codes, *interval, low, high);
+		std::copy_n(position, walk.words() + 1, high);
+		if (compare_positions(low, high, walk.words()) < 0)
+			return true;
+		/* the position is the first of its interval */
+		c = walk.last();
+	}
+
+	/* the greatest smaller code of the last column that has one */
+	for (; c >= 0; c--)
+	{
+		if (!walk.restricted(c))
+		{
+			if (walk.predecessor(c, codes[c]))
+				break;
+			continue;
+		}
+		interval = walk.before_code(c, codes[c]);
+		if (interval == nullptr)
+			continue;
+		if (before(interval->high, codes[c], walk.code_words(c)))
+			set_code(codes[c], interval->high, walk.code_words(c));
+		if (c == walk.last())
+		{
+			/* codes of it up to this bound */
+			AlexInterval part = *interval;
+
+			set_code(part.high, codes[c], walk.code_words(c));
+			put_range(walk, codes, part, low, high);
+			return true;
+		}
+		walk.predecessor(c, codes[c]);
+		break;
+	}
+	if (c < 0)
+		return false;
+
+	/* and the greatest codes behind it */
+	for (c++; c <= walk.last(); c++)
+	{
+		if (walk.restricted(c))
+		{
+			interval = &walk.set(c).back();
+			set_code(codes[c], interval->high, walk.code_words(c));
+			walk.predecessor(c, codes[c]);
+		}
+		else
+			walk.greatest(c, codes[c]);
+	}
+	put_range(walk, codes, *interval, low, high);
+	return true;
+}
+
+extern "C" bool
+alex_box_matches(const AlexBox *box, const uint64_t *record)
+{
+	const Walk walk(*box);
+
+	for (int c = 0; c < box->columns; c++)
+	{
+		uint64_t code[ALEX_CODE_WORDS];
+
+		if (!walk.restricted(c))
+			continue;
+		alex_column_code(&walk.place(c), record, code);
+
+		const AlexInterval *interval = walk.at_or_after(c, code);
+
+		if (interval == nullptr || !walk.holds(c, interval, code))
+			return false;
+	}
+	return true;
+}
