@@ -462,7 +462,7 @@ alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
 	alex_key_info(rel, &build.index.key);
 	build.index.words = build.index.key.words;
 	build.index.fillfactor = alex_fillfactor(rel);
-	capacity = alex_node_capacity(build.index.words, BLCKSZ);
+	capacity = alex_node_capacity(build.index.words, 1, BLCKSZ);
 	build.room = capacity / 100 * build.index.fillfactor;
 
 	old = MemoryContextSwitchTo(context);

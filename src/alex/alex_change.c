@@ -106,14 +106,14 @@ make_halves(const AlexIndex *index, Page page, const uint64 *records, uint32 n, 
 	const AlexNodeHeader *node = alex_cheader(page);
 	int			level = node->level;
 	int			stride = alex_stride(index->words, level);
-	uint32		room = alex_node_capacity(index->words, BLCKSZ) - ALEX_MERGE_RESERVE;
+	uint32		room = alex_node_capacity(index->words, level, BLCKSZ) - ALEX_MERGE_RESERVE;
 	uint32		fill = 0;
 	const uint64 *high = node->right == InvalidBlockNumber ? NULL : alex_high_fence(page);
 	uint32		left = 0;
 	AlexReplaced result;
 
 	if (append)
-		fill = alex_node_capacity(index->words, BLCKSZ) / 100 * index->fillfactor;
+		fill = alex_node_capacity(index->words, level, BLCKSZ) / 100 * index->fillfactor;
 
 	/* choosing a split encodes the records several times: of very many, first see if two nodes can hold them */
 	if (n < MANY_RECORDS || alex_encoded_size(records, n, index->words, level) <= 2 * room + room / 8)

@@ -211,7 +211,7 @@ alex_stats(PG_FUNCTION_ARGS)
 	nulls[9] = nulls[10] = stats.leaf_pages == 0;
 	if (stats.leaf_pages > 0)
 	{
-		double		room = (double) alex_node_capacity(index.words, BLCKSZ) * stats.leaf_pages;
+		double		room = (double) alex_node_capacity(index.words, 0, BLCKSZ) * stats.leaf_pages;
 
 		values[9] = Float8GetDatum(1 - stats.leaf_free / room);
 		values[10] = Float8GetDatum(Min(1.0, (double) stats.delta_entries / ((double) ALEX_LEAF_DELTA * stats.leaf_pages)));

@@ -414,7 +414,7 @@ alex_plan_scan(const AlexKeyInfo *info, ScanKey keys, int nkeys, AlexScanPlan *p
 	demands.restricted = 0;
 	for (int i = 0; i < nkeys; i++)
 	{
-		if (keys[i].sk_flags & SK_SEARCHARRAY)
+		if ((keys[i].sk_flags & (SK_SEARCHARRAY | SK_ISNULL)) == SK_SEARCHARRAY)
 			arrays |= 1u << (keys[i].sk_attno - 1);
 		else if (!add_key(info, &keys[i], &demands))
 			return;

@@ -443,7 +443,7 @@ alex_route_leaf(Relation rel, const AlexIndex *index, const uint64 *position, in
 		else
 		{
 			__builtin_prefetch(BufferGetBlock(buffer), 1);
-			__builtin_prefetch((char *) BufferGetBlock(buffer) + ALEX_FENCES_OFFSET, 1);
+			__builtin_prefetch((char *) BufferGetBlock(buffer) + ALEX_FENCES_OFFSET(index->words + 1), 1);
 		}
 	}
 

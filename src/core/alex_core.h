@@ -48,7 +48,9 @@ alex_page_head(const void *page)
 static inline uint64_t *
 alex_low_fence(const void *page)
 {
-	return (uint64_t *) ((char *) page + ALEX_FENCES_OFFSET);
+	const AlexNodeHeader *node = alex_cheader(page);
+
+	return (uint64_t *) ((char *) page + ALEX_FENCES_OFFSET(node->words + (node->level > 0 ? 2 : 1)));
 }
 
 /* The high fence: the least position beyond the node; meaningless without a right sibling. */
@@ -332,7 +334,7 @@ uint32_t alex_killed_bytes(const void *page);
 uint32_t alex_encoded_size(const uint64_t *records, uint32_t n, int words, int level);
 
 /* Bytes an empty node has free. */
-uint32_t alex_node_capacity(int words, uint32_t page_size);
+uint32_t alex_node_capacity(int words, int level, uint32_t page_size);
 
 /*
  * How many of the first (from_end: last) n records fit into "room" bytes, at most ALEX_MAX_RECORDS.

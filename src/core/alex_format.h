@@ -18,7 +18,8 @@
  *
  *   0    PageHead          PostgreSQL's page header; pd_lower ends the base, pd_upper starts the delta
  *   24   AlexNodeHeader    links, counts, model
- *   88   low fence, high fence          2 * (W + 1) words
+ *   64   AlexNodeColumn, one a column, to a whole word
+ *   ...  low fence, high fence          2 * (W + 1) words
  *   ...  base              sorted records, column by column, bit-packed in frames (frame_codec.h)
  *   ...  removed           leaf, if any base record is removed: which ones (node_removed.h)
  *   ...  the hole          free space, zeroed but for hints at its low end (node_killed.cc); nothing live is ever in it
@@ -34,7 +35,7 @@
 extern "C" {
 #endif
 
-#define ALEX_MAX_WORDS 4						  /* key words of a record */
+#define ALEX_MAX_WORDS 64					  /* key words of a record: 32 columns of two */
 #define ALEX_MAX_COLUMNS (ALEX_MAX_WORDS + 2)	  /* key words, tie, child */
 #define ALEX_MAX_RECORD_WORDS ALEX_MAX_COLUMNS
 
@@ -51,9 +52,10 @@ extern "C" {
 
 /*
  * Most slots of a delta, of which a page of page_size bytes has at most page_size / 8: every reader scans it, and copies what
- * it finds to its stack.
+ * it finds to its stack, so its records have at most this many words.
  */
 #define ALEX_MAX_DELTA 1024
+#define ALEX_MAX_DELTA_WORDS 8192
 
 /* node flags */
 #define ALEX_DELETED 0x01		   /* out of the tree, may be recycled */
@@ -80,6 +82,14 @@ typedef struct AlexPageHead
 	uint32_t pd_prune_xid;
 } AlexPageHead;
 
+/* How a column of a node is stored. */
+typedef struct AlexNodeColumn
+{
+	uint8_t frame_log2;	   /* records per frame, a power of two */
+	uint8_t delta_bytes;   /* in a slot of the delta */
+	uint16_t column_start; /* byte offset of the frame directory */
+} AlexNodeColumn;
+
 typedef struct AlexNodeHeader
 {
 	uint32_t magic;	   /* ALEX_NODE_MAGIC */
@@ -97,9 +107,7 @@ typedef struct AlexNodeHeader
 	uint8_t model_shift;
 	uint8_t model_fraction;
 	uint16_t removed; /* leaf: byte offset of the note of removed records, ALEX_REMOVED_LIST; 0 if there are none */
-	uint8_t frame_log2[ALEX_MAX_COLUMNS];	   /* records per frame, a power of two */
-	uint16_t column_start[ALEX_MAX_COLUMNS];   /* byte offset of the column's frame directory */
-	uint8_t delta_bytes[ALEX_MAX_COLUMNS];	   /* of each column in a slot of the delta */
+	AlexNodeColumn column[];	  /* of each column: W + 1 in a leaf, W + 2 in an inner node */
 } AlexNodeHeader;
 
 typedef struct AlexSpecial
@@ -112,13 +120,14 @@ typedef struct AlexSpecial
 } AlexSpecial;
 
 #define ALEX_HEADER_OFFSET 24
-#define ALEX_FENCES_OFFSET (ALEX_HEADER_OFFSET + 64)
+/* Where the fences of a node begin: its columns fill whole words. */
+#define ALEX_FENCES_OFFSET(columns) (ALEX_HEADER_OFFSET + 40 + ((columns) + 1) / 2 * 8)
 #define ALEX_SPECIAL_SIZE 16
 
 #ifdef __cplusplus
 }
 static_assert(sizeof(AlexPageHead) == ALEX_HEADER_OFFSET, "page header");
-static_assert(sizeof(AlexNodeHeader) == 64, "node header");
+static_assert(sizeof(AlexNodeHeader) == 40 && sizeof(AlexNodeColumn) == 4, "node header");
 static_assert(sizeof(AlexSpecial) == ALEX_SPECIAL_SIZE, "special area");
 #endif
 

@@ -99,7 +99,7 @@ class Node
 
 	Column column(int c) const
 	{
-		return Column(page_, header_->column_start[c], header_->count, header_->frame_log2[c], head_->pd_special);
+		return Column(page_, header_->column[c].column_start, header_->count, header_->column[c].frame_log2, head_->pd_special);
 	}
 
 	bool has_delta() const { return head_->pd_upper < head_->pd_special; }

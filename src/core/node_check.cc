@@ -26,8 +26,8 @@ alex_node_problem(const void *page, int words, uint32_t page_size)
 	if (h->level > 32)
 		return "level is impossible";
 
-	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET + 2 * (words + 1) * sizeof(uint64_t));
 	int columns = alex_stride(words, h->level);
+	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET(columns) + 2 * (words + 1) * sizeof(uint64_t));
 
 	if (head->pd_lower < start || head->pd_lower > head->pd_upper || head->pd_upper > head->pd_special)
 		return "page header has offsets out of order";
@@ -36,15 +36,15 @@ alex_node_problem(const void *page, int words, uint32_t page_size)
 
 	for (int c = 0; c < columns; c++)
 	{
-		if (h->delta_bytes[c] > 8)
+		if (h->column[c].delta_bytes > 8)
 			return "delta has an impossible layout";
-		slot += h->delta_bytes[c];
+		slot += h->column[c].delta_bytes;
 	}
-	if (h->delta_bytes[columns - 1] == 0)
+	if (h->column[columns - 1].delta_bytes == 0)
 		return "delta has an impossible layout";
 	if ((head->pd_special - head->pd_upper) % slot != 0)
 		return "delta is not a whole number of records";
-	if ((head->pd_special - head->pd_upper) / slot > max_delta(head->pd_special))
+	if ((head->pd_special - head->pd_upper) / slot > max_delta(head->pd_special, columns))
 		return "delta has too many records";
 	if (h->count > ALEX_MAX_RECORDS)
 		return "record count is impossible";
@@ -72,10 +72,10 @@ alex_node_problem(const void *page, int words, uint32_t page_size)
 		return "base is not whole words";
 	for (int c = 0; c < columns; c++)
 	{
-		if (h->frame_log2[c] < kMinFrameLog2 || h->frame_log2[c] > kMaxFrameLog2)
+		if (h->column[c].frame_log2 < kMinFrameLog2 || h->column[c].frame_log2 > kMaxFrameLog2)
 			return "frame length is impossible";
-		if (h->column_start[c] < start ||
-			h->column_start[c] + frame_count(h->count, h->frame_log2[c]) * sizeof(Frame) > end)
+		if (h->column[c].column_start < start ||
+			h->column[c].column_start + frame_count(h->count, h->column[c].frame_log2) * sizeof(Frame) > end)
 			return "frame directory lies outside the base";
 	}
 	return nullptr;
@@ -100,7 +100,7 @@ alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *sc
 		return "record count is impossible";
 
 	/* the base is exactly its columns, one after the other, and a column exactly its frames: truncation relies on it */
-	uint32_t expected = static_cast<uint32_t>(ALEX_FENCES_OFFSET + 2 * (words + 1) * sizeof(uint64_t));
+	uint32_t expected = static_cast<uint32_t>(ALEX_FENCES_OFFSET(columns) + 2 * (words + 1) * sizeof(uint64_t));
 
 	for (int c = 0; c < columns && h.count > 0; c++)
 	{
@@ -108,7 +108,7 @@ alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *sc
 		uint32_t frames = frame_count(h.count, column.log2());
 		uint32_t data = 0; /* words */
 
-		if (h.column_start[c] != expected)
+		if (h.column[c].column_start != expected)
 			return "columns are not consecutive";
 		for (uint32_t f = 0; f < frames; f++)
 		{

@@ -2,7 +2,7 @@
  * node_delta.h - the fresh records of a node, in slots of equal size.
  *
  * Slot i ends i slots below the special area. It holds the columns of a record one after the other, each in the
- * delta_bytes[c] low bytes of a code, little-endian:
+ * delta_bytes low bytes of a code, little-endian:
  *   key word   its distance from the low fence's word while no column before it has bytes, later ones as they are: what
  *              all records that a node can get have in common takes no byte
  *   tie        of a leaf with less than RAW_TIE_BYTES: heap block << 11 | heap offset; else as it is
@@ -31,9 +31,9 @@ constexpr int kOffsetBits = 11; // of a heap offset in a short tie: more than a 
 
 /** Most slots of a page, so that a delta fits arrays on the stack. */
 constexpr uint32_t
-max_delta(uint32_t special)
+max_delta(uint32_t special, int columns)
 {
-	return std::min<uint32_t>((special + ALEX_SPECIAL_SIZE) / 8, ALEX_MAX_DELTA);
+	return std::min<uint32_t>({(special + ALEX_SPECIAL_SIZE) / 8, ALEX_MAX_DELTA, ALEX_MAX_DELTA_WORDS / static_cast<uint32_t>(columns)});
 }
 
 /** Bytes that hold every value up to this one. */
@@ -59,9 +59,9 @@ class Delta
 		leaf_ = h->level == 0;
 		for (int c = 0; c < columns_; c++)
 		{
-			int bytes = std::min<int>(h->delta_bytes[c], 8); /* more only if damaged */
+			int bytes = std::min<int>(h->column[c].delta_bytes, 8); /* more only if damaged */
 
-			start_[c] = static_cast<uint8_t>(size_);
+			start_[c] = static_cast<uint16_t>(size_);
 			bytes_[c] = static_cast<uint8_t>(bytes);
 			mask_[c] = bytes == 8 ? ~UINT64_C(0) : (UINT64_C(1) << bytes * 8) - 1;
 			base_[c] = shared && c < words_ ? alex_low_fence(page)[c] : 0;
@@ -73,6 +73,7 @@ class Delta
 
 	uint32_t size() const { return size_; } // bytes of a slot
 	uint32_t slots() const { return slots_; }
+	int columns() const { return columns_; } // words of a record
 
 	/** Slots in use: all but some of the last chunk. */
 	uint32_t count() const
@@ -140,9 +141,10 @@ class Delta
 	/** The slot that holds a record, or -1. */
 	int find(const uint64_t *record) const
 	{
-		unsigned char wanted[ALEX_MAX_RECORD_WORDS * sizeof(uint64_t)] = {};
+		unsigned char wanted[ALEX_MAX_RECORD_WORDS * sizeof(uint64_t)];
 		const uint32_t n = count();
 
+		std::memset(wanted, 0, sizeof(uint64_t));
 		if (!encode(record, wanted))
 			return -1;
 
@@ -229,7 +231,7 @@ class Delta
 	int words_;
 	int columns_;
 	bool leaf_;
-	uint8_t start_[ALEX_MAX_COLUMNS];
+	uint16_t start_[ALEX_MAX_COLUMNS];
 	uint8_t bytes_[ALEX_MAX_COLUMNS];
 	uint64_t mask_[ALEX_MAX_COLUMNS];
 	uint64_t base_[ALEX_MAX_COLUMNS];

@@ -25,9 +25,9 @@ alex_encoded_size(const uint64_t *records, uint32_t n, int words, int level)
 }
 
 extern "C" uint32_t
-alex_node_capacity(int words, uint32_t page_size)
+alex_node_capacity(int words, int level, uint32_t page_size)
 {
-	return page_size - ALEX_SPECIAL_SIZE - ALEX_FENCES_OFFSET - 2 * (words + 1) * static_cast<uint32_t>(sizeof(uint64_t));
+	return page_size - ALEX_SPECIAL_SIZE - ALEX_FENCES_OFFSET(alex_stride(words, level)) - 2 * (words + 1) * static_cast<uint32_t>(sizeof(uint64_t));
 }
 
 extern "C" uint32_t

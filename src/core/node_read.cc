@@ -101,7 +101,7 @@ Node::sorted_delta(const uint64_t *low, const uint64_t *high, uint64_t *out, con
 		});
 	if (found > 1)
 	{
-		uint64_t spare[ALEX_MAX_DELTA * ALEX_MAX_RECORD_WORDS];
+		uint64_t spare[ALEX_MAX_DELTA_WORDS];
 
 		alex_sort_records(out, spare, found, s, nullptr); /* too few for a pause */
 	}
@@ -211,7 +211,7 @@ collect(const Node &node, const uint64_t *low, const uint64_t *high, bool backwa
 
 	if (node.has_delta())
 	{
-		uint64_t delta[ALEX_MAX_DELTA * ALEX_MAX_RECORD_WORDS];
+		uint64_t delta[ALEX_MAX_DELTA_WORDS];
 
 		/* the base alone has enough: fresh records beyond its last one are not among those wanted, and need no sorting */
 		if (*more && backward)
@@ -263,7 +263,7 @@ extern "C" uint32_t
 alex_decode(const void *page, uint64_t *out)
 {
 	Node node(page);
-	uint64_t delta[ALEX_MAX_DELTA * ALEX_MAX_RECORD_WORDS];
+	uint64_t delta[ALEX_MAX_DELTA_WORDS];
 	uint32_t d = node.sorted_delta(nullptr, nullptr, delta);
 
 	bool more;
@@ -280,13 +280,13 @@ alex_layout(const void *page, AlexLayout *layout)
 	int w = node.words();
 	int m = node.header().model_word;
 
-	layout->key_directory = node.header().column_start[m];
+	layout->key_directory = node.header().column[m].column_start;
 	layout->key_start = static_cast<uint16_t>(node.column(m).data_start());
-	layout->tie_directory = node.header().column_start[w];
+	layout->tie_directory = node.header().column[w].column_start;
 	layout->tie_start = static_cast<uint16_t>(node.column(w).data_start());
 	/* a column ends where the next one's directory begins; the last one with the columns */
 	auto lower = static_cast<uint16_t>(node.lower());
-	uint16_t key_end = m < w ? node.header().column_start[m + 1] : lower;
+	uint16_t key_end = m < w ? node.header().column[m + 1].column_start : lower;
 
 	layout->key_bytes = static_cast<uint16_t>(key_end - layout->key_start);
 	layout->tie_bytes = static_cast<uint16_t>(lower - layout->tie_start);

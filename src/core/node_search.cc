@@ -134,19 +134,65 @@ Lookup<W>::lower_bound(const uint64_t *position)
 	return low + exponential_search(high - low, slot - low, [&](uint32_t i) { return is_before(low + i, first[low + i]); });
 }
 
-template <int W>
+/** Searches a base of many key words, most of which a search does not come to: nothing of them is prepared. */
+class WideLookup
+{
+  public:
+	explicit WideLookup(const Node &node) : node_(node), words_(node.words()) {}
+
+	uint32_t lower_bound(const uint64_t *position) const
+	{
+		const uint32_t n = node_.count();
+		const int m = node_.header().model_word;
+		const uint64_t tie = node_.inner() ? position[words_] : encode_bound(position[words_], node_.radix());
+		auto bound = [&](int c) { return c < words_ ? position[c] : tie; };
+
+		for (int c = 0; c < m; c++)
+		{
+			const uint64_t constant = node_.column(c)[0];
+
+			if (bound(c) != constant)
+				return bound(c) < constant ? 0 : n;
+		}
+		return exponential_search(n, std::min(node_.predict(bound(m)), n - 1), [&](uint32_t i) {
+			for (int c = m; c <= words_; c++)
+			{
+				const uint64_t value = node_.column(c)[i];
+
+				if (value != bound(c))
+					return value < bound(c);
+			}
+			return false;
+		});
+	}
+
+	/** As Lookup's. */
+	bool read_below(uint32_t i, const uint64_t *high, uint64_t *out) const
+	{
+		for (int c = 0; c <= words_; c++)
+			out[c] = node_.original(c, node_.column(c)[i]);
+		return alex_compare(out, high, words_) < 0;
+	}
+
+  private:
+	Node node_;
+	int words_;
+};
+
+template <typename Finder>
 uint32_t
 few(const Node &node, const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t *out, bool *more,
 	const Absent &absent)
 {
-	Lookup<W> lookup(node);
+	Finder lookup(node);
 	const uint32_t count = node.count();
 	int stride = node.stride();
+	int words = node.words();
 	uint32_t n = 0;
 
 	for (uint32_t i = absent.next(lookup.lower_bound(low), count); i < count; i = absent.next(i + 1, count))
 	{
-		uint64_t beyond[W + 1];
+		uint64_t beyond[ALEX_MAX_WORDS + 1];
 
 		if (n == max)
 		{
@@ -156,11 +202,39 @@ few(const Node &node, const uint64_t *low, const uint64_t *high, uint32_t max, u
 		if (!lookup.read_below(i, high, out))
 			break;
 		if (node.inner())
-			out[W + 1] = node.column(W + 1)[i];
+			out[words + 1] = node.column(words + 1)[i];
 		n++;
 		out += stride;
 	}
 	return n;
+}
+
+/** Calls work<Finder>() with what searches a node of so many words best. */
+template <typename Work>
+uint32_t
+with_lookup(int words, const Work &work)
+{
+	switch (words)
+	{
+		case 1:
+			return work.template operator()<Lookup<1>>();
+		case 2:
+			return work.template operator()<Lookup<2>>();
+		case 3:
+			return work.template operator()<Lookup<3>>();
+		case 4:
+			return work.template operator()<Lookup<4>>();
+		case 5:
+			return work.template operator()<Lookup<5>>();
+		case 6:
+			return work.template operator()<Lookup<6>>();
+		case 7:
+			return work.template operator()<Lookup<7>>();
+		case 8:
+			return work.template operator()<Lookup<8>>();
+		default:
+			return work.template operator()<WideLookup>();
+	}
 }
 
 } // namespace
@@ -170,17 +244,7 @@ Node::lower_bound(const uint64_t *position) const
 {
 	if (count() == 0)
 		return 0;
-	switch (words())
-	{
-		case 1:
-			return Lookup<1>(*this).lower_bound(position);
-		case 2:
-			return Lookup<2>(*this).lower_bound(position);
-		case 3:
-			return Lookup<3>(*this).lower_bound(position);
-		default:
-			return Lookup<4>(*this).lower_bound(position);
-	}
+	return with_lookup(words(), [&]<typename Finder>() { return Finder(*this).lower_bound(position); });
 }
 
 uint32_t
@@ -190,17 +254,7 @@ Node::read_few(const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t
 	*more = false;
 	if (count() == 0)
 		return 0;
-	switch (words())
-	{
-		case 1:
-			return few<1>(*this, low, high, max, out, more, absent);
-		case 2:
-			return few<2>(*this, low, high, max, out, more, absent);
-		case 3:
-			return few<3>(*this, low, high, max, out, more, absent);
-		default:
-			return few<4>(*this, low, high, max, out, more, absent);
-	}
+	return with_lookup(words(), [&]<typename Finder>() { return few<Finder>(*this, low, high, max, out, more, absent); });
 }
 
 } // namespace alex

@@ -63,7 +63,6 @@ set_delta_layout(void *page, const uint64_t *last, uint64_t blocks)
 	bool shared = true;
 	bool bounded = alex_compare(low, high, words) < 0; /* the caller may not know the right sibling yet */
 
-	std::memset(h->delta_bytes, 0, sizeof(h->delta_bytes));
 	for (int c = 0; c < alex_stride(words, h->level); c++)
 	{
 		uint64_t span = UINT64_MAX;
@@ -77,7 +76,7 @@ set_delta_layout(void *page, const uint64_t *last, uint64_t blocks)
 		}
 		else if (c == words && h->level == 0)
 			span = blocks >> 32 != 0 ? UINT64_MAX >> 8 : with_slack(blocks) << kOffsetBits | 0xFFFFFFFF;
-		h->delta_bytes[c] = static_cast<uint8_t>(bytes_for(span));
+		h->column[c].delta_bytes = static_cast<uint8_t>(bytes_for(span));
 		shared = shared && span == 0;
 	}
 }
@@ -94,7 +93,7 @@ store_columns(void *page, const Values *values, const ColumnPlan *plans, uint32_
 	AlexNodeHeader *h = alex_header(page);
 	int words = h->words;
 	int columns = alex_stride(words, h->level);
-	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET + 2 * (words + 1) * sizeof(uint64_t));
+	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET(columns) + 2 * (words + 1) * sizeof(uint64_t));
 	uint32_t bytes = 0;
 
 	for (int c = 0; c < columns && n > 0; c++)
@@ -107,19 +106,19 @@ store_columns(void *page, const Values *values, const ColumnPlan *plans, uint32_
 	h->radix = static_cast<uint16_t>(radix);
 	for (int c = 0; c < columns; c++)
 	{
-		h->frame_log2[c] = static_cast<uint8_t>(plans[c].log2);
-		h->column_start[c] = static_cast<uint16_t>(start);
+		h->column[c].frame_log2 = static_cast<uint8_t>(plans[c].log2);
+		h->column[c].column_start = static_cast<uint16_t>(start);
 		if (n > 0)
 			write_column(values[c], n, plans[c], static_cast<char *>(page) + start);
 		start += plans[c].bytes;
 	}
-	uint64_t first[ALEX_MAX_WORDS + 1] = {0};
-	uint64_t last[ALEX_MAX_WORDS + 1] = {0};
+	uint64_t first[ALEX_MAX_WORDS + 1];
+	uint64_t last[ALEX_MAX_WORDS + 1];
 
-	for (int c = 0; c <= words && n > 0; c++)
+	for (int c = 0; c <= words; c++)
 	{
-		first[c] = values[c](0);
-		last[c] = values[c](n - 1);
+		first[c] = n > 0 ? values[c](0) : 0;
+		last[c] = n > 0 ? values[c](n - 1) : 0;
 	}
 	set_model(h, first, last, n, words);
 

@@ -152,7 +152,7 @@ new_slots(const void *page, const Delta &delta)
 	const uint32_t keep = marks ? killed_reserve(h->count + delta.slots() + kDeltaChunk, head->pd_special + ALEX_SPECIAL_SIZE) : 0;
 	const auto free = static_cast<uint32_t>(head->pd_upper - head->pd_lower);
 
-	return std::min({kDeltaChunk, max_delta(head->pd_special) - delta.slots(), (free - std::min(free, keep)) / delta.size()});
+	return std::min({kDeltaChunk, max_delta(head->pd_special, delta.columns()) - delta.slots(), (free - std::min(free, keep)) / delta.size()});
 }
 
 } // namespace
@@ -168,7 +168,7 @@ alex_node_init(void *page, uint32_t page_size, int words, int level, const uint6
 	size_t position = (words + 1) * sizeof(uint64_t);
 
 	std::memset(page, 0, page_size);
-	head->pd_lower = static_cast<uint16_t>(ALEX_FENCES_OFFSET + 2 * position);
+	head->pd_lower = static_cast<uint16_t>(ALEX_FENCES_OFFSET(alex_stride(words, level)) + 2 * position);
 	head->pd_special = static_cast<uint16_t>(page_size - ALEX_SPECIAL_SIZE);
 	head->pd_upper = head->pd_special;
 	head->pd_pagesize_version = static_cast<uint16_t>(page_size | 4); /* PG_PAGE_LAYOUT_VERSION */
@@ -184,11 +184,8 @@ alex_node_init(void *page, uint32_t page_size, int words, int level, const uint6
 	std::memcpy(alex_low_fence(page), low, position);
 	if (high)
 		std::memcpy(alex_high_fence(page), high, position);
-	for (int c = 0; c < ALEX_MAX_COLUMNS; c++)
-	{
-		h->frame_log2[c] = alex::kMaxFrameLog2;
-		h->column_start[c] = head->pd_lower;
-	}
+	for (int c = 0; c < alex_stride(words, level); c++)
+		h->column[c] = AlexNodeColumn{alex::kMaxFrameLog2, 0, head->pd_lower};
 	alex::set_delta_layout(page, nullptr, 0);
 }
 
@@ -225,8 +222,8 @@ alex_node_append(void *page, const void *source, const uint64_t *record, uint32_
 	int words = from.words();
 	int columns = from.columns();
 	uint32_t count = from.count();
-	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET + 2 * (words + 1) * sizeof(uint64_t));
-	uint64_t added[(ALEX_MAX_DELTA + 1) * ALEX_MAX_RECORD_WORDS];
+	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET(columns) + 2 * (words + 1) * sizeof(uint64_t));
+	uint64_t added[ALEX_MAX_DELTA_WORDS + ALEX_MAX_RECORD_WORDS];
 	uint64_t last[ALEX_MAX_RECORD_WORDS];
 	uint32_t n = from.sorted_delta(nullptr, nullptr, added);
 
@@ -269,10 +266,10 @@ alex_node_append(void *page, const void *source, const uint64_t *record, uint32_
 	h->radix = from.header().radix;
 	for (int c = 0; c < columns; c++)
 	{
-		h->frame_log2[c] = from.header().frame_log2[c];
-		h->column_start[c] = static_cast<uint16_t>(start);
+		h->column[c].frame_log2 = from.header().column[c].frame_log2;
+		h->column[c].column_start = static_cast<uint16_t>(start);
 		alex::write_continued(from.column(c), continued[c], values[c], n, static_cast<const char *>(source),
-							  from.header().column_start[c], static_cast<char *>(page) + start);
+							  from.header().column[c].column_start, static_cast<char *>(page) + start);
 		start += continued[c].bytes;
 		if (c <= words)
 		{
@@ -354,7 +351,7 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 
 	/* everything up to the fences, then each column's leading frames as they are */
 	alex_node_init(page, page_size, words, old.level, alex_low_fence(source), high, old.left, old.right);
-	std::memcpy(static_cast<char *>(page) + ALEX_HEADER_OFFSET, &old, sizeof(AlexNodeHeader));
+	std::memcpy(static_cast<char *>(page) + ALEX_HEADER_OFFSET, &old, ALEX_FENCES_OFFSET(columns) - ALEX_HEADER_OFFSET);
 
 	AlexNodeHeader *h = alex_header(page);
 	char *to = static_cast<char *>(page) + head->pd_lower;
@@ -374,7 +371,7 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 			frames = 0;
 		}
 
-		h->column_start[c] = static_cast<uint16_t>(to - static_cast<char *>(page));
+		h->column[c].column_start = static_cast<uint16_t>(to - static_cast<char *>(page));
 		if (frames > 0)
 		{
 			alex::Frame last = column.frame(frames - 1);
@@ -383,7 +380,7 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 			left -= frames * sizeof(alex::Frame);
 			data = std::min({data, static_cast<uint32_t>(left / 8), (source_head->pd_special - column.data_start()) / 8});
 		}
-		std::memcpy(to, static_cast<const char *>(source) + old.column_start[c], frames * sizeof(alex::Frame));
+		std::memcpy(to, static_cast<const char *>(source) + old.column[c].column_start, frames * sizeof(alex::Frame));
 		to += frames * sizeof(alex::Frame);
 		std::memcpy(to, static_cast<const char *>(source) + column.data_start(), data * sizeof(uint64_t));
 		to += data * sizeof(uint64_t);

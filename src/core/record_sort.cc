@@ -137,6 +137,74 @@ radix_sort(uint64_t *records, uint64_t *spare, size_t n, void (*pause)(void))
 	RadixSort<kStride>(pause).sort(reinterpret_cast<Record *>(records), reinterpret_cast<Record *>(spare), n, false, 0);
 }
 
+/*
+ * Records of many words are sorted by merging: what a radix sort would copy about is not what they are compared by, and to compile
+ * one for every length would not be worth its code.
+ */
+class MergeSort
+{
+  public:
+	MergeSort(int stride, void (*pause)(void)) : stride_(stride), bytes_(stride * sizeof(uint64_t)), pause_(pause) {}
+
+	/** Sorts n records; the result is in "other" if wanted there. */
+	void sort(uint64_t *records, uint64_t *other, size_t n, bool to_other) const
+	{
+		if (n >= kPauseRecords)
+			pause_();
+		if (n == 1 && to_other)
+			std::memcpy(other, records, bytes_);
+		if (n <= 1)
+			return;
+
+		const size_t half = n / 2;
+
+		sort(records, other, half, !to_other);
+		sort(at(records, half), at(other, half), n - half, !to_other);
+		merge(to_other ? records : other, half, n, to_other ? other : records);
+	}
+
+  private:
+	uint64_t *at(uint64_t *records, size_t i) const { return records + i * stride_; }
+
+	bool before(const uint64_t *a, const uint64_t *b) const
+	{
+		return std::lexicographical_compare(a, a + stride_, b, b + stride_);
+	}
+
+	/** Merges the first half of n records with the rest. */
+	void merge(uint64_t *from, size_t half, size_t n, uint64_t *to) const
+	{
+		size_t left = 0;
+		size_t right = half;
+
+		/* in order already, as rows often come */
+		if (!before(at(from, half), at(from, half - 1)))
+		{
+			std::memcpy(to, from, n * bytes_);
+			return;
+		}
+		for (; left < half && right < n; to += stride_)
+		{
+			size_t &next = before(at(from, right), at(from, left)) ? right : left;
+
+			std::memcpy(to, at(from, next), bytes_);
+			next++;
+		}
+		std::memcpy(to, at(from, left), (half - left) * bytes_);
+		std::memcpy(at(to, half - left), at(from, right), (n - right) * bytes_);
+	}
+
+	size_t stride_;
+	size_t bytes_;
+	void (*pause_)(void);
+};
+
+/** Stands for a pause that is not wanted. */
+void
+no_pause()
+{
+}
+
 } // namespace
 
 extern "C" void
@@ -156,8 +224,20 @@ alex_sort_records(uint64_t *records, uint64_t *spare, size_t n, int stride, void
 		case 5:
 			radix_sort<5>(records, spare, n, pause);
 			break;
-		default:
+		case 6:
 			radix_sort<6>(records, spare, n, pause);
+			break;
+		case 7:
+			radix_sort<7>(records, spare, n, pause);
+			break;
+		case 8:
+			radix_sort<8>(records, spare, n, pause);
+			break;
+		case 9:
+			radix_sort<9>(records, spare, n, pause);
+			break;
+		default:
+			MergeSort(stride, pause != nullptr ? pause : no_pause).sort(records, spare, n, false);
 			break;
 	}
 }

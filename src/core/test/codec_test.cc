@@ -51,7 +51,7 @@ expect_content(const Page &page, const Records &expected, uint32_t page_size, Rn
 void
 expect_roundtrip(const Shape &shape, const Records &records, uint32_t n, Rng &rng)
 {
-	const uint32_t capacity = alex_node_capacity(shape.words, shape.page_size);
+	const uint32_t capacity = alex_node_capacity(shape.words, shape.level, shape.page_size);
 	const Records stored = records.slice(0, n);
 	const uint32_t size = alex_encoded_size(stored.data(), n, shape.words, shape.level);
 	Page page = empty_node(shape, records, 0, std::max(n, 1U));
@@ -73,7 +73,7 @@ expect_roundtrip(const Shape &shape, const Records &records, uint32_t n, Rng &rn
 	ASSERT_EQ(page.node().words, shape.words);
 	ASSERT_EQ(page.node().left, before.node().left);
 	ASSERT_EQ(page.node().right, before.node().right);
-	ASSERT_EQ(std::memcmp(page.bytes() + ALEX_FENCES_OFFSET, before.bytes() + ALEX_FENCES_OFFSET, (shape.words + 1) * 16U),
+	ASSERT_EQ(std::memcmp(page.bytes() + ALEX_FENCES_OFFSET(shape.stride()), before.bytes() + ALEX_FENCES_OFFSET(shape.stride()), (shape.words + 1) * 16U),
 			  0);
 	ASSERT_NO_FATAL_FAILURE(expect_content(page, stored, shape.page_size, rng));
 	page.scribble_hole(rng);
@@ -88,7 +88,7 @@ expect_roundtrip(const Shape &shape, const Records &records, uint32_t n, Rng &rn
 TEST_P(Codec, RoundTrip)
 {
 	const Shape shape = GetParam();
-	const uint32_t capacity = alex_node_capacity(shape.words, shape.page_size);
+	const uint32_t capacity = alex_node_capacity(shape.words, shape.level, shape.page_size);
 
 	for (const DataSet &set : sets_of(shape))
 		for (const Tids tids : tids_of(set, shape))
@@ -128,7 +128,7 @@ TEST_P(Codec, LargestNode)
 			record[shape.words + 1] = i;
 		records.add(record);
 	}
-	const uint32_t capacity = alex_node_capacity(shape.words, shape.page_size);
+	const uint32_t capacity = alex_node_capacity(shape.words, shape.level, shape.page_size);
 	Page page = empty_node(shape, records, 0, ALEX_MAX_RECORDS);
 
 	ASSERT_EQ(alex_fit(records.data(), ALEX_MAX_RECORDS + 1, shape.words, shape.level, capacity, false, 0),
@@ -164,7 +164,7 @@ TEST_P(Codec, InitOverwritesGarbage)
 	EXPECT_EQ(page.node().right, 4U);
 	EXPECT_EQ(page.node().level, shape.level);
 	EXPECT_EQ(page.node().flags, 0);
-	EXPECT_EQ(page.free_bytes(), alex_node_capacity(shape.words, shape.page_size));
+	EXPECT_EQ(page.free_bytes(), alex_node_capacity(shape.words, shape.level, shape.page_size));
 	EXPECT_EQ(page.head().pd_special, shape.page_size - ALEX_SPECIAL_SIZE);
 	EXPECT_EQ(alex_compare(alex_low_fence(page.data()), low, shape.words), 0);
 	EXPECT_EQ(alex_compare(alex_high_fence(page.data()), high, shape.words), 0);
@@ -205,7 +205,7 @@ TEST(CodecWidths, AllWidths)
 		ASSERT_NO_FATAL_FAILURE(expect_roundtrip(shape, records, 200, rng));
 		ASSERT_NO_FATAL_FAILURE(expect_roundtrip(
 			shape, records,
-			alex_fit(records.data(), 700, 1, 0, alex_node_capacity(1, 8192), false, 0), rng));
+			alex_fit(records.data(), 700, 1, 0, alex_node_capacity(1, 0, 8192), false, 0), rng));
 	}
 }
 

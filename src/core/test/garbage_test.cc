@@ -104,7 +104,7 @@ TEST(Garbage, MutatedPages)
 
 			for (uint64_t changes = 1 + below(rng, 4); changes > 0; changes--)
 			{
-				const uint64_t end = below(rng, 2) == 0 ? ALEX_FENCES_OFFSET : page_size;
+				const uint64_t end = below(rng, 2) == 0 ? ALEX_FENCES_OFFSET(page.stride()) : page_size;
 				uint8_t &byte = page.bytes()[below(rng, end)];
 
 				byte = static_cast<uint8_t>(below(rng, 2) == 0 ? rng() : byte ^ 1 << below(rng, 8));
@@ -168,8 +168,8 @@ TEST(Garbage, OverlappingDirectories)
 	alex_node_init(page.data(), shape.page_size, 4, 1, zeros, nullptr, ALEX_NO_BLOCK, ALEX_NO_BLOCK);
 	page.node().count = 2500;
 	page.head().pd_lower = page.head().pd_upper;
-	for (uint8_t &log2 : page.node().frame_log2)
-		log2 = 6;
+	for (int c = 0; c < page.stride(); c++)
+		page.node().column[c].frame_log2 = 6;
 	ASSERT_STREQ(alex_node_problem(page.data(), 4, 1024), nullptr);
 	alex_node_truncate(part.data(), page.data(), high);
 	exercise(page, 4, rng);

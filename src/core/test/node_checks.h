@@ -72,16 +72,16 @@ disguise(Page &page, int words)
 	node.model_shift %= 64;
 	node.model_fraction %= 64;
 	node.radix |= 1;
-	for (uint8_t &log2 : node.frame_log2)
-		log2 = 6 + log2 % 11;
+	for (int c = 0; c < page.stride(); c++)
+		node.column[c].frame_log2 = 6 + node.column[c].frame_log2 % 11;
 
-	const uint32_t start = ALEX_FENCES_OFFSET + 16U * (words + 1);
+	const uint32_t start = ALEX_FENCES_OFFSET(page.stride()) + 16U * (words + 1);
 	const uint32_t room = head.pd_special - start;
 
-	for (uint8_t &bytes : node.delta_bytes)
-		bytes %= 9;
-	node.delta_bytes[page.stride() - 1] |= 1;
-	node.delta_bytes[page.stride() - 1] %= 8;
+	for (int c = 0; c < page.stride(); c++)
+		node.column[c].delta_bytes %= 9;
+	node.column[page.stride() - 1].delta_bytes |= 1;
+	node.column[page.stride() - 1].delta_bytes %= 8;
 	const uint32_t slot = page.slot_bytes();
 
 	head.pd_upper = static_cast<uint16_t>(head.pd_special - head.pd_upper % (std::min(room / slot, page.most_slots()) + 1) * slot);
@@ -117,13 +117,13 @@ disguise(Page &page, int words)
 	{
 		/* as many frames as fit */
 		const uint32_t base = end - start;
-		const auto directory = [&] { return ((node.count - 1) / (1U << node.frame_log2[c]) + 1) * 16; };
+		const auto directory = [&] { return ((node.count - 1) / (1U << node.column[c].frame_log2) + 1) * 16; };
 
-		while (node.count > 0 && directory() > base && node.frame_log2[c] < 16)
-			node.frame_log2[c]++;
+		while (node.count > 0 && directory() > base && node.column[c].frame_log2 < 16)
+			node.column[c].frame_log2++;
 		const uint32_t bytes = node.count > 0 ? directory() : 0;
 		if (bytes <= base)
-			node.column_start[c] = static_cast<uint16_t>(start + node.column_start[c] % (base - bytes + 1));
+			node.column[c].column_start = static_cast<uint16_t>(start + node.column[c].column_start % (base - bytes + 1));
 	}
 }
 
@@ -278,7 +278,7 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 	add_fresh(copy, record);
 	if (below(rng, 4) == 0)
 	{
-		const uint32_t capacity = alex_node_capacity(words, page_size);
+		const uint32_t capacity = alex_node_capacity(words, level, page_size);
 
 		alex_node_store(copy.data(), decoded, live, 0);
 		require(alex_fit(decoded, some, words, level, capacity, below(rng, 2) == 0, 0) <= some, "fit is at most n");

@@ -127,9 +127,10 @@ TEST_P(SearchInner, FindChildOfNodeWithoutOne)
 {
 	const Shape shape = GetParam();
 	const uint64_t zeros[position_max] = {};
-	uint64_t record[ALEX_MAX_RECORD_WORDS] = {1, 1, 1, 1, 1, 1};
+	uint64_t record[ALEX_MAX_RECORD_WORDS];
 	Page page(shape.page_size);
 
+	std::fill_n(record, ALEX_MAX_RECORD_WORDS, 1);
 	alex_node_init(page.data(), shape.page_size, shape.words, 1, zeros, nullptr, ALEX_NO_BLOCK, ALEX_NO_BLOCK);
 	EXPECT_EQ(alex_find_child(page.data(), zeros, nullptr), ALEX_NO_BLOCK);
 	ASSERT_TRUE(alex_node_store(page.data(), record, 1, 0));

@@ -28,7 +28,7 @@ public:
 
 	/* delta_limit: records a delta may have before it is merged. */
 	Tree(int words, uint32_t page_size, uint32_t delta_limit)
-		: words_(words), page_size_(page_size), delta_limit_(delta_limit), capacity_(alex_node_capacity(words, page_size)),
+		: words_(words), page_size_(page_size), delta_limit_(delta_limit), capacity_(alex_node_capacity(words, 1, page_size)),
 		  buffer_(static_cast<size_t>(ALEX_MAX_RECORDS + page_size / 8 + 1) * ALEX_MAX_RECORD_WORDS)
 	{
 		const uint64_t zeros[position_max] = {};

@@ -73,10 +73,11 @@ public:
 	uint32_t
 	slot_bytes() const
 	{
-		return static_cast<uint32_t>(std::accumulate(node().delta_bytes, node().delta_bytes + stride(), 0));
+		return std::accumulate(node().column, node().column + stride(), 0U,
+							   [](uint32_t sum, const AlexNodeColumn &c) { return sum + c.delta_bytes; });
 	}
 	uint32_t slots() const { return (head().pd_special - head().pd_upper) / slot_bytes(); }
-	uint32_t most_slots() const { return std::min<uint32_t>(size_ / 8, ALEX_MAX_DELTA); }
+	uint32_t most_slots() const { return std::min({size_ / 8, uint32_t{ALEX_MAX_DELTA}, ALEX_MAX_DELTA_WORDS / static_cast<uint32_t>(stride())}); }
 	uint8_t *slot(uint32_t i) { return bytes() + head().pd_special - (i + 1) * slot_bytes(); }
 
 	/* Can the slots hold a record? */
@@ -87,7 +88,7 @@ public:
 
 		for (int c = 0; c < stride(); c++)
 		{
-			const int width = node().delta_bytes[c];
+			const int width = node().column[c].delta_bytes;
 			uint64_t value = record[c];
 
 			if (c < node().words && shared)
@@ -160,6 +161,12 @@ all_shapes()
 		for (const int level : {0, 1})
 			for (const uint32_t page_size : {1024U, 8192U, 32768U})
 				shapes.push_back({words, level, page_size});
+	/* many words, of which a page holds few records if they all differ */
+	for (const int level : {0, 1})
+	{
+		shapes.push_back({9, level, 8192});
+		shapes.push_back({ALEX_MAX_WORDS, level, 8192});
+	}
 	return shapes;
 }
 
@@ -381,7 +388,7 @@ struct Node
 inline Node
 full_node(const Shape &shape, const Records &records, unsigned delta_share, Rng &rng)
 {
-	const uint32_t capacity = alex_node_capacity(shape.words, shape.page_size);
+	const uint32_t capacity = alex_node_capacity(shape.words, shape.level, shape.page_size);
 	const uint32_t record_bytes = static_cast<uint32_t>(shape.stride()) * 8;
 	uint32_t n = alex_fit(records.data(), static_cast<uint32_t>(records.size()), shape.words, shape.level, capacity, false, 0);
 

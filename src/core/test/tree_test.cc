@@ -23,7 +23,7 @@ using Position = std::vector<uint64_t>;
 int
 highest(size_t n, int words, uint32_t page_size)
 {
-	const double fanout = std::max(3.0, alex_node_capacity(words, page_size) / (8.0 * (words + 2)) / 3);
+	const double fanout = std::max(3.0, alex_node_capacity(words, 1, page_size) / (8.0 * (words + 2)) / 3);
 
 	return 2 + static_cast<int>(std::ceil(std::log(static_cast<double>(n) + 1) / std::log(fanout)));
 }

@@ -39,7 +39,8 @@ protected:
 				fresh.add(full.records[i]);
 		}
 		node.head().pd_upper = node.head().pd_special;
-		std::fill_n(node.node().delta_bytes, shape.stride(), 8);
+		for (int c = 0; c < shape.stride(); c++)
+			node.node().column[c].delta_bytes = 8;
 		for (size_t i = 0; i < fresh.size() && add_fresh(node, fresh[i]);)
 			i++;
 
@@ -107,7 +108,7 @@ protected:
 	{
 		alex::Frame frame;
 
-		std::memcpy(&frame, static_cast<const char *>(page.data()) + page.node().column_start[column] + f * sizeof(frame),
+		std::memcpy(&frame, static_cast<const char *>(page.data()) + page.node().column[column].column_start + f * sizeof(frame),
 					sizeof(frame));
 		return frame;
 	}
@@ -115,7 +116,7 @@ protected:
 	void
 	set_frame(Page &page, int column, uint32_t f, const alex::Frame &frame) const
 	{
-		std::memcpy(page.bytes() + page.node().column_start[column] + f * sizeof(frame), &frame, sizeof(frame));
+		std::memcpy(page.bytes() + page.node().column[column].column_start + f * sizeof(frame), &frame, sizeof(frame));
 	}
 
 	std::unique_ptr<Page> sound;
@@ -127,15 +128,16 @@ TEST_P(Validate, PageHead)
 
 	expect_problem("all zeroes", [](Page &p) { std::memset(p.data(), 0, p.size()); });
 	expect_problem("all ones", [](Page &p) { std::memset(p.data(), 0xFF, p.size()); });
-	expect_problem("slots with a column of 9 bytes", [](Page &p) { p.node().delta_bytes[0] = 9; });
-	expect_problem("slots that cannot say they are in use", [](Page &p) { p.node().delta_bytes[p.stride() - 1] = 0; });
+	expect_problem("slots with a column of 9 bytes", [](Page &p) { p.node().column[0].delta_bytes = 9; });
+	expect_problem("slots that cannot say they are in use", [](Page &p) { p.node().column[p.stride() - 1].delta_bytes = 0; });
 	expect_problem("too many slots", [](Page &p) {
-		std::fill_n(p.node().delta_bytes, p.stride(), 0);
-		p.node().delta_bytes[p.stride() - 1] = 1;
+		for (int c = 0; c < p.stride(); c++)
+			p.node().column[c].delta_bytes = 0;
+		p.node().column[p.stride() - 1].delta_bytes = 1;
 		p.node().count = 0;
-		p.head().pd_lower = static_cast<uint16_t>(ALEX_FENCES_OFFSET + 16 * (p.node().words + 1));
-		for (uint16_t &start : p.node().column_start)
-			start = p.head().pd_lower;
+		p.head().pd_lower = static_cast<uint16_t>(ALEX_FENCES_OFFSET(p.stride()) + 16 * (p.node().words + 1));
+		for (int c = 0; c < p.stride(); c++)
+			p.node().column[c].column_start = p.head().pd_lower;
 		p.head().pd_upper = static_cast<uint16_t>(p.head().pd_special - p.most_slots() - 1);
 	});
 	expect_problem("magic", [](Page &p) { p.node().magic ^= 1; });
@@ -151,7 +153,7 @@ TEST_P(Validate, PageHead)
 	expect_problem("pd_upper beyond pd_special", [](Page &p) { p.head().pd_upper = static_cast<uint16_t>(p.head().pd_special + 16); });
 	expect_problem("pd_upper inside a record", [](Page &p) { p.head().pd_upper += 8; });
 	expect_problem("pd_upper unaligned", [](Page &p) { p.head().pd_upper += 1; });
-	expect_problem("pd_lower inside the header", [](Page &p) { p.head().pd_lower = ALEX_FENCES_OFFSET; });
+	expect_problem("pd_lower inside the header", [](Page &p) { p.head().pd_lower = ALEX_FENCES_OFFSET(p.stride()); });
 	expect_problem("pd_lower zero", [](Page &p) { p.head().pd_lower = 0; });
 	expect_problem("pd_lower beyond pd_upper", [](Page &p) { p.head().pd_lower = static_cast<uint16_t>(p.head().pd_upper + 8); });
 }
@@ -169,12 +171,12 @@ TEST_P(Validate, NodeHeader)
 	for (int c = 0; c < columns; c++)
 	{
 		SCOPED_TRACE(c);
-		expect_problem("frames too short", [=](Page &p) { p.node().frame_log2[c] = 0; });
-		expect_problem("frames too long", [=](Page &p) { p.node().frame_log2[c] = 64; });
-		expect_problem("column before the base", [=](Page &p) { p.node().column_start[c] = ALEX_HEADER_OFFSET; });
-		expect_problem("column in the hole", [=](Page &p) { p.node().column_start[c] = static_cast<uint16_t>(p.head().pd_lower - 8); });
-		expect_problem("column beyond the page", [=](Page &p) { p.node().column_start[c] = UINT16_MAX; });
-		expect_invalid("column starts elsewhere", [=](Page &p) { p.node().column_start[c] += 8; });
+		expect_problem("frames too short", [=](Page &p) { p.node().column[c].frame_log2 = 0; });
+		expect_problem("frames too long", [=](Page &p) { p.node().column[c].frame_log2 = 64; });
+		expect_problem("column before the base", [=](Page &p) { p.node().column[c].column_start = ALEX_HEADER_OFFSET; });
+		expect_problem("column in the hole", [=](Page &p) { p.node().column[c].column_start = static_cast<uint16_t>(p.head().pd_lower - 8); });
+		expect_problem("column beyond the page", [=](Page &p) { p.node().column[c].column_start = UINT16_MAX; });
+		expect_invalid("column starts elsewhere", [=](Page &p) { p.node().column[c].column_start += 8; });
 	}
 	expect_invalid("half of the records", [](Page &p) { p.node().count -= p.node().count / 2; });
 	expect_invalid("the base is longer than its columns", [](Page &p) {
@@ -350,7 +352,7 @@ TEST_P(Validate, Frames)
 /* Where the note is is checked whenever a page is locked: it ends at pd_lower, and columns end before it. */
 TEST_P(Validate, RemovedAtFirstSight)
 {
-	const auto start = static_cast<uint16_t>(ALEX_FENCES_OFFSET + 16 * (GetParam().words + 1));
+	const auto start = static_cast<uint16_t>(ALEX_FENCES_OFFSET(GetParam().stride()) + 16 * (GetParam().words + 1));
 
 	if (GetParam().level > 0)
 	{
@@ -385,7 +387,7 @@ TEST_P(Validate, RemovedAtFirstSight)
 	ASSERT_STREQ(validate(*sound), nullptr);
 	ASSERT_GT(alex_removed_count(sound->data()), 0U);
 
-	expect_problem("bits before the base", [](Page &p) { p.node().removed = ALEX_FENCES_OFFSET; });
+	expect_problem("bits before the base", [](Page &p) { p.node().removed = ALEX_FENCES_OFFSET(p.stride()); });
 	expect_problem("bits at the start of the page", [](Page &p) { p.node().removed = 8; });
 	expect_problem("bits beyond the page", [](Page &p) { p.node().removed = UINT16_MAX; });
 	expect_problem("bits that end early", [](Page &p) { p.node().removed--; });
@@ -393,10 +395,10 @@ TEST_P(Validate, RemovedAtFirstSight)
 	expect_problem("a column of bits", [=](Page &p) {
 		for (int c = 0; c < p.stride(); c++)
 		{
-			p.node().frame_log2[c] = 16;
-			p.node().column_start[c] = start;
+			p.node().column[c].frame_log2 = 16;
+			p.node().column[c].column_start = start;
 		}
-		p.node().column_start[0] = static_cast<uint16_t>(p.node().removed - 8);
+		p.node().column[0].column_start = static_cast<uint16_t>(p.node().removed - 8);
 	});
 }
 
