@@ -90,3 +90,88 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'alex_unique';
 COMMENT ON FUNCTION alex_unique(pg_catalog.regclass, pg_catalog.name, pg_catalog.bool, pg_catalog.bool) IS
 	'make a unique constraint of a unique alex index, as ALTER TABLE ... ADD UNIQUE USING INDEX does with a btree';
+-- times of day with a zone
+
+CREATE OPERATOR FAMILY timetz_ops USING alex;
+COMMENT ON OPERATOR FAMILY timetz_ops USING alex IS
+	'times of day with a zone; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS timetz_ops
+DEFAULT FOR TYPE pg_catalog.timetz USING alex FAMILY timetz_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.timetz_cmp(pg_catalog.timetz, pg_catalog.timetz);
+COMMENT ON OPERATOR CLASS timetz_ops USING alex IS
+	'default operator class for timetz';
+
+-- intervals
+
+CREATE OPERATOR FAMILY interval_ops USING alex;
+COMMENT ON OPERATOR FAMILY interval_ops USING alex IS
+	'intervals; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS interval_ops
+DEFAULT FOR TYPE pg_catalog.interval USING alex FAMILY interval_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.interval_cmp(pg_catalog.interval, pg_catalog.interval);
+COMMENT ON OPERATOR CLASS interval_ops USING alex IS
+	'default operator class for interval';
+
+-- transaction numbers of 64 bits
+
+CREATE OPERATOR FAMILY xid8_ops USING alex;
+COMMENT ON OPERATOR FAMILY xid8_ops USING alex IS
+	'transaction numbers of 64 bits; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS xid8_ops
+DEFAULT FOR TYPE pg_catalog.xid8 USING alex FAMILY xid8_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.xid8cmp(pg_catalog.xid8, pg_catalog.xid8);
+COMMENT ON OPERATOR CLASS xid8_ops USING alex IS
+	'default operator class for xid8';
+
+-- MAC addresses
+
+CREATE OPERATOR FAMILY macaddr_ops USING alex;
+COMMENT ON OPERATOR FAMILY macaddr_ops USING alex IS
+	'MAC addresses; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS macaddr_ops
+DEFAULT FOR TYPE pg_catalog.macaddr USING alex FAMILY macaddr_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.macaddr_cmp(pg_catalog.macaddr, pg_catalog.macaddr),
+	FUNCTION 2 pg_catalog.macaddr_sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS macaddr_ops USING alex IS
+	'default operator class for macaddr';
+
+-- MAC addresses of eight bytes
+
+CREATE OPERATOR FAMILY macaddr8_ops USING alex;
+COMMENT ON OPERATOR FAMILY macaddr8_ops USING alex IS
+	'MAC addresses of eight bytes; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS macaddr8_ops
+DEFAULT FOR TYPE pg_catalog.macaddr8 USING alex FAMILY macaddr8_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.macaddr8_cmp(pg_catalog.macaddr8, pg_catalog.macaddr8);
+COMMENT ON OPERATOR CLASS macaddr8_ops USING alex IS
+	'default operator class for macaddr8';
