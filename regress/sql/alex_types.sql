@@ -69,7 +69,7 @@ DECLARE
 	idxs text[] := ARRAY[trim(ty, '"') || '_al', trim(ty, '"') || '_af', trim(ty, '"') || '_df', trim(ty, '"') || '_dl'];
 	done bigint;
 BEGIN
-	done := t_compare(quote_ident('types_' || ty), idxs, (SELECT array_agg(c) FROM t_conds(ty, per_op) c), t_norm(ty));
+	done := t_compare(quote_ident('types_' || ty), idxs, (SELECT array_agg(c) FROM t_conds(ty, per_op) c), t_norm(ty), t_scans(ty));
 	FOREACH i IN ARRAY idxs LOOP
 		PERFORM alex_check(i::regclass, true);
 		done := done + t_probe(quote_ident('types_' || ty), i);

@@ -123,7 +123,7 @@ SQL
 		$sql .= "VACUUM d;\n" if $round % 2 == 1 || $round > 4;
 		$sql .= <<SQL;
 SELECT alex_check('d_asc', true), alex_check('d_desc', true);
-SELECT t_compare('d', '{d_asc,d_desc}', ARRAY['', 'k IS NULL'], t_norm('$type'));
+SELECT t_compare('d', '{d_asc,d_desc}', ARRAY['', 'k IS NULL'], t_norm('$type'), t_scans('$type'));
 SELECT t_probe('d', 'd_asc', 500), t_probe('d', 'd_desc', 500);
 SQL
 	}
@@ -132,7 +132,7 @@ SQL
 \\echo final comparison
 VACUUM ANALYZE d;
 SELECT t_compare('d', '{d_bt}', conds, t_norm('$type'), '{index}') AS bt,
-	   t_compare('d', '{d_asc,d_desc}', conds, t_norm('$type')) AS tested
+	   t_compare('d', '{d_asc,d_desc}', conds, t_norm('$type'), t_scans('$type')) AS tested
 FROM (SELECT array_agg(c) AS conds FROM t_conds('$type', 2) c) s \\gset
 SELECT 'done: ' || n || ' operations, ' || (SELECT count(*) FROM d) || ' rows, ' || :bt + :tested || ' comparisons' || $shape FROM total;
 SQL

@@ -122,7 +122,8 @@ describe_column(Relation index, int c, const SupportedType *type, const AlexColu
 	column->attbyval = att->attbyval;
 	column->attalign = att->attalign;
 	column->returnable = type->returnable;
-	column->flip = sign ^ place->flip[0];
+	/* the null bit of a value is known; of a narrow column it is next to the image */
+	column->flip = sign ^ place->flip[0] ^ (!place->wide && place->nulls_first ? UINT64CONST(1) << place->null_shift : 0);
 	column->float_sign = is_float ? sign : 0;
 	column->zero_bit = 0;
 }

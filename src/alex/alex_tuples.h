@@ -2,8 +2,8 @@
  * alex_tuples.h - what a scan makes of the records it has read.
  *
  * A batch is an array of records of W + 1 words each, which are turned in place into what is returned row by row. Their first word
- * becomes a header whose first six bytes are the heap TID. With one column whose image tells its value, they become index tuples.
- * With more, the header has the upper bits of the tie in its last two bytes, and the key words follow: an index tuple is formed
+ * becomes a header whose first six bytes are the heap TID. With one column whose image tells its value and is
+ * no shorter, they become index tuples. With others, the header has the upper bits of the tie in its last two bytes, and the key words follow: an index tuple is formed
  * when an index-only scan returns the row.
  */
 #ifndef ALEX_TUPLES_H
@@ -19,7 +19,8 @@
 static inline bool
 alex_makes_tuples(const AlexKeyInfo *info)
 {
-	return info->columns == 1 && info->column[0].returnable;
+	return info->columns == 1 && info->column[0].returnable &&
+		info->column[0].attlen <= info->words * (int) sizeof(uint64);
 }
 
 /* Converts the n records of a batch. */
