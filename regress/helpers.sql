@@ -440,8 +440,9 @@ BEGIN
 			 FROM pg_attribute a WHERE a.attrelid = idx::regclass AND a.attnum > 0 ORDER BY 1 LOOP
 		CONTINUE WHEN random() < gap * 0.7;
 		EXECUTE format('SELECT array_agg(coalesce(quote_literal(v), ''NULL'') || %L) FROM
-						(SELECT (SELECT %I::text FROM %s WHERE id = 1 + floor(random() * (SELECT max(id) FROM %3$s))::int8 + g * 0) AS v
-						 FROM generate_series(1, 4) g) x', '::' || c.typ, c.name, tab) INTO v;
+						(SELECT (SELECT %I::text FROM %s WHERE id >= p ORDER BY id LIMIT 1) AS v
+						 FROM (SELECT floor(random() * (SELECT max(id) FROM %3$s))::int8 AS p FROM generate_series(1, 4) OFFSET 0) y) x',
+					   '::' || c.typ, c.name, tab) INTO v;
 		r := random();
 		conds := conds || format(CASE
 			WHEN r < 0.35 THEN '%1$I = %2$s'
