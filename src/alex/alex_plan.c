@@ -15,6 +15,8 @@
  *   alex_replace_row_comparisons() makes them comparisons of the first column, with the row comparison itself as a
  *   filter.
  *
+ * - The planner reads the ends of a column from a btree index. An alex index cannot return every type (intervals).
+ *
  * Everything else the planner learns from fields that are not touched: costs, parallel and index-only scans, order.
  */
 #include "alex.h"
@@ -64,7 +66,7 @@ find_btree_family(Oid family, Oid type)
 	Oid			found = InvalidOid;
 	CatCList   *list;
 
-	if (!OidIsValid(less))
+	if (!OidIsValid(less) || !alex_type_returnable(type))
 		return InvalidOid;
 	list = SearchSysCacheList1(AMOPOPID, ObjectIdGetDatum(less));
 	for (int i = 0; i < list->n_members; i++)
