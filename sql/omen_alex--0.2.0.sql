@@ -628,3 +628,31 @@ DEFAULT FOR TYPE pg_catalog.macaddr8 USING alex FAMILY macaddr8_ops AS
 	FUNCTION 1 pg_catalog.macaddr8_cmp(pg_catalog.macaddr8, pg_catalog.macaddr8);
 COMMENT ON OPERATOR CLASS macaddr8_ops USING alex IS
 	'default operator class for macaddr8';
+
+
+-- conversions
+CREATE FUNCTION alex_conversion_problem(index pg_catalog.regclass, method pg_catalog.name DEFAULT 'alex')
+RETURNS pg_catalog.text
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'alex_conversion_problem_sql';
+COMMENT ON FUNCTION alex_conversion_problem(pg_catalog.regclass, pg_catalog.name) IS
+	'why alex_convert() cannot convert an index; NULL if it can';
+
+CREATE PROCEDURE alex_convert(index pg_catalog.regclass, method pg_catalog.name DEFAULT 'alex')
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'alex_convert';
+COMMENT ON PROCEDURE alex_convert(pg_catalog.regclass, pg_catalog.name) IS
+	'replace an index by one of another access method, alex or btree, while others read and write; constraints and foreign keys go with it';
+
+CREATE PROCEDURE alex_convert_all(schema pg_catalog.regnamespace DEFAULT NULL, "table" pg_catalog.regclass DEFAULT NULL,
+	method pg_catalog.name DEFAULT 'alex', dry_run pg_catalog.bool DEFAULT false)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'alex_convert_all';
+COMMENT ON PROCEDURE alex_convert_all(pg_catalog.regnamespace, pg_catalog.regclass, pg_catalog.name, pg_catalog.bool) IS
+	'alex_convert() for every index of a schema, a table or the database that can be converted; says what it does, or with dry_run what it would do';
+
+CREATE PROCEDURE alex_restore()
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'alex_restore';
+COMMENT ON PROCEDURE alex_restore() IS
+	'after a dump was restored or a cluster upgraded: primary keys and unique constraints that were alex become that again';

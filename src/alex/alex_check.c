@@ -524,6 +524,37 @@ check_index(Relation heap, Relation rel, bool locked, bool heapallindexed)
 	FreeAccessStrategy(state.strategy);
 }
 
+/* Index expressions and predicates run as the table's owner, who could have written anything into them. */
+static void
+check_as_owner(Relation heap, Relation rel, bool locked, bool heapallindexed)
+{
+	Oid			save_userid;
+	int			save_sec_context;
+	int			save_nestlevel;
+
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	SetUserIdAndSecContext(heap->rd_rel->relowner, save_sec_context | SECURITY_RESTRICTED_OPERATION);
+	save_nestlevel = NewGUCNestLevel();
+	compat_restrict_search_path();
+
+	check_index(heap, rel, locked, heapallindexed);
+
+	AtEOXact_GUC(false, save_nestlevel);
+	SetUserIdAndSecContext(save_userid, save_sec_context);
+}
+
+void
+alex_check_online(Oid indexid)
+{
+	Relation	heap = table_open(IndexGetRelation(indexid, false), AccessShareLock);
+	Relation	rel = index_open(indexid, AccessShareLock);
+
+	alex_require_index(rel);
+	check_as_owner(heap, rel, false, true);
+	index_close(rel, AccessShareLock);
+	table_close(heap, AccessShareLock);
+}
+
 Datum
 alex_check(PG_FUNCTION_ARGS)
 {
@@ -534,9 +565,6 @@ alex_check(PG_FUNCTION_ARGS)
 	Oid			heapid = IndexGetRelation(relid, true);
 	Relation	heap = NULL;
 	Relation	rel;
-	Oid			save_userid;
-	int			save_sec_context;
-	int			save_nestlevel;
 
 	/* table before index, as everybody locks them; what is no index has none */
 	if (OidIsValid(heapid))
@@ -560,18 +588,7 @@ alex_check(PG_FUNCTION_ARGS)
 				(errmsg("unlogged index \"%s\" cannot be checked during recovery, skipping",
 						RelationGetRelationName(rel))));
 	else
-	{
-		/* index expressions and predicates run as the table's owner, who could have written anything into them */
-		GetUserIdAndSecContext(&save_userid, &save_sec_context);
-		SetUserIdAndSecContext(heap->rd_rel->relowner, save_sec_context | SECURITY_RESTRICTED_OPERATION);
-		save_nestlevel = NewGUCNestLevel();
-		compat_restrict_search_path();
-
-		check_index(heap, rel, locked, heapallindexed);
-
-		AtEOXact_GUC(false, save_nestlevel);
-		SetUserIdAndSecContext(save_userid, save_sec_context);
-	}
+		check_as_owner(heap, rel, locked, heapallindexed);
 
 	/* nothing was changed, so the locks need not last until the end of the transaction */
 	index_close(rel, lock);

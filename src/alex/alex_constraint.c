@@ -27,6 +27,7 @@
 #include "utils/rel.h"
 
 #include "alex_constraint.h"
+#include "alex_convert.h"
 #include "alex_inspect.h"
 
 PG_FUNCTION_INFO_V1(alex_primary_key);
@@ -184,6 +185,7 @@ add_constraint(Oid indexid, Name name, char type, bits16 flags)
 	index_close(index, NoLock);
 	table_close(heap, NoLock);
 	CommandCounterIncrement();
+	alex_remember_method(indexid);
 }
 
 /* alex_primary_key(index regclass, name name): returns nothing. A NULL name is the index's own. */

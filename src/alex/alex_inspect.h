@@ -15,6 +15,11 @@
  */
 extern void alex_require_index(Relation rel);
 
+/*
+ * As alex_check(index, true) while others write, but every page by itself only. Nobody may vacuum the table: the caller's lock sees to that.
+ */
+extern void alex_check_online(Oid indexid);
+
 /* True for an unlogged index during recovery, which has no pages. */
 extern bool alex_lacks_storage(Relation rel);
 
