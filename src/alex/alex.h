@@ -105,6 +105,8 @@ extern void alex_check_page(Relation rel, const AlexIndex *index, Buffer buffer)
 pg_noreturn extern void alex_corrupt(Relation rel, BlockNumber block, const char *what);
 
 /* Locks a pinned buffer and checks the page. */
+/* Pins the page that a link leads to; an error (ERRCODE_INDEX_CORRUPTED) if the file has no such block. */
+extern Buffer alex_pin(Relation rel, BlockNumber block, BufferAccessStrategy strategy);
 extern void alex_lock(Relation rel, const AlexIndex *index, Buffer buffer, int access);
 
 /* Is this locked page the live node of the level that covers the position? */

@@ -164,7 +164,7 @@ split_node(Relation rel, const AlexIndex *index, Buffer buffer, char *left_image
 
 	if (old_right != InvalidBlockNumber)
 	{
-		neighbour = ReadBuffer(rel, old_right);
+		neighbour = alex_pin(rel, old_right, NULL);
 		alex_lock(rel, index, neighbour, BUFFER_LOCK_EXCLUSIVE);
 		if (alex_cheader(BufferGetPage(neighbour))->left != BufferGetBlockNumber(buffer))
 			alex_corrupt(rel, old_right, "The left link does not lead back to the left sibling");

@@ -405,7 +405,7 @@ fingerprint_index(CheckState *state)
 		CHECK_FOR_INTERRUPTS();
 		if (right != InvalidBlockNumber)
 		{
-			buffer = ReadBufferExtended(state->rel, MAIN_FORKNUM, right, RBM_NORMAL, state->strategy);
+			buffer = alex_pin(state->rel, right, state->strategy);
 			alex_lock(state->rel, &state->index, buffer, BUFFER_LOCK_SHARE);
 			if (!alex_covers(BufferGetPage(buffer), 0, position))
 			{

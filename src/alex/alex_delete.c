@@ -30,7 +30,7 @@ typedef struct Deletion
 static Buffer
 lock_block(Relation rel, const AlexIndex *index, BlockNumber block)
 {
-	Buffer		buffer = ReadBuffer(rel, block);
+	Buffer		buffer = alex_pin(rel, block, NULL);
 
 	alex_lock(rel, index, buffer, BUFFER_LOCK_EXCLUSIVE);
 	return buffer;

@@ -53,7 +53,7 @@ find_leaf(Relation rel, const AlexIndex *index, const uint64 *position)
 static Buffer
 step_right(Relation rel, const AlexIndex *index, Buffer buffer, int access)
 {
-	Buffer		right = ReadBuffer(rel, alex_cheader(BufferGetPage(buffer))->right);
+	Buffer		right = alex_pin(rel, alex_cheader(BufferGetPage(buffer))->right, NULL);
 
 	alex_lock(rel, index, right, access);
 	UnlockReleaseBuffer(buffer);
@@ -191,7 +191,7 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 			break;
 		if (buffer == first)
 		{
-			Buffer		right = ReadBuffer(rel, node->right);
+			Buffer		right = alex_pin(rel, node->right, NULL);
 
 			alex_lock(rel, index, right, BUFFER_LOCK_SHARE);
 			buffer = right;

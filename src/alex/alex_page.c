@@ -12,6 +12,8 @@
 #include "storage/indexfsm.h"
 #include "utils/memutils.h"
 
+#include "linked_page.h"
+
 /* The core draws PostgreSQL's page header itself; this is where the drawing is checked. */
 StaticAssertDecl(sizeof(AlexPageHead) == SizeOfPageHeaderData, "page header differs");
 StaticAssertDecl(offsetof(AlexPageHead, pd_lower) == offsetof(PageHeaderData, pd_lower), "pd_lower differs");
@@ -78,7 +80,7 @@ alex_init_node(Page page, const AlexIndex *index, BlockNumber block)
 static void
 alex_check_meta(Relation rel, const AlexIndex *index)
 {
-	Buffer		buffer = ReadBuffer(rel, ALEX_META_BLOCK);
+	Buffer		buffer = alex_pin(rel, ALEX_META_BLOCK, NULL);
 	AlexMeta	meta;
 	Page		page = BufferGetPage(buffer);
 
@@ -156,9 +158,20 @@ alex_check_page(Relation rel, const AlexIndex *index, Buffer buffer)
 	}
 }
 
+Buffer
+alex_pin(Relation rel, BlockNumber block, BufferAccessStrategy strategy)
+{
+	if (unlikely(!block_exists(rel, block)))
+		alex_corrupt(rel, block, "A link leads there, but the file ends before");
+	return ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+}
+
 void
 alex_lock(Relation rel, const AlexIndex *index, Buffer buffer, int access)
 {
+	/* better an error than to wait for ourselves */
+	if (page_is_locked_by_us(buffer))
+		alex_corrupt(rel, BufferGetBlockNumber(buffer), "A link leads back to a page that it was reached from, or one that was free");
 	LockBuffer(buffer, access);
 	alex_check_page(rel, index, buffer);
 }
@@ -228,7 +241,7 @@ alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int l
 {
 	for (int restarts = 0; restarts < ALEX_MAX_RESTARTS; restarts++)
 	{
-		Buffer		buffer = ReadBuffer(rel, ALEX_ROOT_BLOCK);
+		Buffer		buffer = alex_pin(rel, ALEX_ROOT_BLOCK, NULL);
 		int			expected = -1;	/* level the parent promises; the root may have any */
 		int			steps = 0;
 
@@ -274,8 +287,8 @@ alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int l
 				if (next == ALEX_NO_BLOCK)
 					alex_corrupt(rel, BufferGetBlockNumber(buffer), "An inner node has no child for a position within its fences");
 			}
-			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-			buffer = ReleaseAndReadBuffer(buffer, rel, next);
+			UnlockReleaseBuffer(buffer);
+			buffer = alex_pin(rel, next, NULL);
 		}
 		UnlockReleaseBuffer(buffer);
 	}

@@ -23,6 +23,7 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
+#include "linked_page.h"
 #include "recent_page.h"
 
 /* A node is copied after it was passed so often: a copy costs about as much as 16 to 20 descents through the node. */
@@ -254,7 +255,7 @@ copy_node(Route *route, Relation rel, const AlexIndex *index, BlockNumber block,
 {
 	int			words = route->words;
 	int			stride = alex_stride(words, 1);
-	Buffer		buffer = ReadBuffer(rel, block);
+	Buffer		buffer = alex_pin(rel, block, NULL);
 	Page		page = BufferGetPage(buffer);
 	uint64		high[ALEX_MAX_WORDS + 1];
 	RouteNode  *node;
@@ -337,7 +338,7 @@ forget(Route *route, RouteChild *inner)
 static bool
 left_of_unfinished_split(Relation rel, const AlexIndex *index, BlockNumber block, int level, const uint64 *position)
 {
-	Buffer		buffer = ReadBuffer(rel, block);
+	Buffer		buffer = alex_pin(rel, block, NULL);
 	bool		unfinished;
 
 	alex_lock(rel, index, buffer, BUFFER_LOCK_SHARE);
@@ -447,6 +448,8 @@ alex_route_leaf(Relation rel, const AlexIndex *index, const uint64 *position, in
 		}
 	}
 
+	if (unlikely(!BufferIsValid(buffer) && !block_exists(rel, leaf->block)))
+		alex_corrupt(rel, leaf->block, "A link leads there, but the file ends before");
 	buffer = leaf->buffer = recent_page(rel, leaf->block, buffer);
 	leaf->uses++;
 	alex_lock(rel, index, buffer, access);

@@ -178,7 +178,7 @@ alex_scan_find_leaf(IndexScanDesc scan, const uint64 *position)
 
 	if (so->block != InvalidBlockNumber)
 	{
-		buffer = ReadBuffer(rel, so->block);
+		buffer = alex_pin(rel, so->block, NULL);
 		alex_lock(rel, &so->index, buffer, BUFFER_LOCK_SHARE);
 		if (alex_covers(BufferGetPage(buffer), 0, position))
 			return buffer;

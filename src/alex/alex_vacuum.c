@@ -23,6 +23,7 @@ typedef struct VacuumState
 	IndexBulkDeleteCallback callback;
 	void	   *callback_state;
 	BlockNumber live;			/* nodes in the tree */
+	BlockNumber nblocks;		/* of the file, when last asked */
 	uint64	   *ties;			/* of the current leaf */
 	bool	   *dead;			/* for each of its places */
 } VacuumState;
@@ -116,6 +117,16 @@ vacuum_leaf(VacuumState *v, const AlexIndex *index, Buffer buffer)
 	return next;
 }
 
+/* A tree has no more nodes than the file has pages. */
+static void
+check_circle(VacuumState *v, BlockNumber next)
+{
+	if (v->live > v->nblocks)
+		v->nblocks = RelationGetNumberOfBlocks(v->info->index);
+	if (v->live > v->nblocks)
+		alex_corrupt(v->info->index, next, "Right links lead in a circle");
+}
+
 /* Counts the inner nodes by walking each level. */
 static void
 count_inner(VacuumState *v, const AlexIndex *index)
@@ -140,7 +151,8 @@ count_inner(VacuumState *v, const AlexIndex *index)
 		while (next != InvalidBlockNumber)
 		{
 			CHECK_FOR_INTERRUPTS();
-			buffer = ReadBufferExtended(rel, MAIN_FORKNUM, next, RBM_NORMAL, v->info->strategy);
+			check_circle(v, next);
+			buffer = alex_pin(rel, next, v->info->strategy);
 			alex_lock(rel, index, buffer, BUFFER_LOCK_SHARE);
 			next = alex_cheader(BufferGetPage(buffer))->right;
 			UnlockReleaseBuffer(buffer);
@@ -234,7 +246,8 @@ alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDel
 		if (next == InvalidBlockNumber)
 			break;
 		compat_vacuum_delay_point();
-		buffer = ReadBufferExtended(rel, MAIN_FORKNUM, next, RBM_NORMAL, info->strategy);
+		check_circle(&v, next);
+		buffer = alex_pin(rel, next, info->strategy);
 		LockBufferForCleanup(buffer);
 		alex_check_page(rel, &index, buffer);
 		/* only vacuum deletes leaves, and only one vacuum runs: the link leads to a live leaf */

@@ -24,6 +24,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "linked_page.h"
 
 /* ---- page formats ------------------------------------------------------------------------------------------------
  *
@@ -120,6 +121,18 @@ extern void omen_init_rows(Page page);
 
 /* The error that says that a page is none of ours, and, if it is heap's, how that may have come. */
 pg_noreturn extern void omen_foreign_page(Relation rel, BlockNumber block, Page page);
+
+/* The error that says that a row, or an entry of an index, names a block that is not there. */
+pg_noreturn extern void omen_no_block(Relation rel, BlockNumber block);
+
+/* ReadBuffer() for a block that a row or an entry names. */
+static inline Buffer
+omen_pin(Relation rel, BlockNumber block)
+{
+	if (unlikely(!block_exists(rel, block)))
+		omen_no_block(rel, block);
+	return ReadBuffer(rel, block);
+}
 
 /* Whoever has found a line pointer makes sure that it is one of ours before the row is looked at. The mark itself is read by omen_page_kind(). */
 static inline void

@@ -18,7 +18,7 @@
 static inline bool
 out_of_range(OmenScan scan, BlockNumber block)
 {
-	return block >= scan->nblocks && !IsolationIsSerializable();
+	return block >= scan->nblocks && (!IsolationIsSerializable() || !block_exists(scan->base.rs_rd, block));
 }
 
 /* Hands out the next row of the current page; false: there is none. */

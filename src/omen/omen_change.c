@@ -49,7 +49,7 @@ void
 omen_lock_page(Relation rel, BlockNumber block, Buffer *buffer, Buffer *vmbuffer)
 {
 	if (!BufferIsValid(*buffer))
-		*buffer = ReadBuffer(rel, block);
+		*buffer = omen_pin(rel, block);
 	for (;;)
 	{
 		if (PageIsAllVisible(BufferGetPage(*buffer)))

@@ -136,47 +136,6 @@ xmax_problem(Check *check, HeapTupleHeader header)
 	return NULL;
 }
 
-/* Do the columns end where the tuple does? There may be padding. */
-static const char *
-columns_problem(Check *check, const OmenVersion *version)
-{
-	TupleDesc	desc = RelationGetDescr(check->rel);
-	HeapTupleHeader header = version->tuple.t_data;
-	char	   *data = (char *) header + header->t_hoff;
-	Size		length = version->tuple.t_len - header->t_hoff;
-	Size		at = 0;
-	int			natts = HeapTupleHeaderGetNatts(header);
-
-	for (int i = 0; i < natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if ((header->t_infomask & HEAP_HASNULL) && att_isnull(i, header->t_bits))
-			continue;
-		if (att->attlen == -1)
-		{
-			if (at >= length)
-				return "a column begins behind its end";
-			at = att_align_pointer(at, att->attalign, -1, data + at);
-			/* a long header is read as a whole */
-			if (at >= length || (!VARATT_IS_1B(data + at) && at + VARHDRSZ > length))
-				return "a column begins behind its end";
-			if (VARATT_IS_1B_E(data + at) && (at + VARHDRSZ_EXTERNAL > length || VARTAG_1B_E(data + at) != VARTAG_ONDISK))
-				return "a column's value is said to be where no table keeps values";
-		}
-		else
-		{
-			at = att_align_nominal(at, att->attalign);
-			if (att->attlen == -2 && (at >= length || memchr(data + at, 0, length - at) == NULL))
-				return "a column's string does not end";
-		}
-		at = att_addlength_pointer(at, att->attlen, data + at);
-		if (at > length)
-			return "its columns need more room than it has";
-	}
-	return NULL;
-}
-
 /* Could there be a version where the link leads, whether there is one or not? */
 static const char *
 link_problem(Check *check, const OmenVersion *version)
@@ -221,7 +180,7 @@ version_problem(Check *check, const OmenVersion *version)
 		if (problem != NULL)
 			return problem;
 	}
-	return columns_problem(check, version);
+	return omen_columns_problem(check->rel, &version->tuple);
 }
 
 /* ---- rows ---- */

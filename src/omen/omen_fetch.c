@@ -33,7 +33,7 @@ has_row(Relation rel, Buffer buffer, OffsetNumber offnum)
 static Buffer
 lock_page_of(Relation rel, ItemPointer tid)
 {
-	Buffer		buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(tid));
+	Buffer		buffer = omen_pin(rel, ItemPointerGetBlockNumber(tid));
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	return buffer;
@@ -162,16 +162,15 @@ omen_index_fetch_go(struct IndexFetchTableData *data, BlockNumber block, Buffer 
 	Relation	rel = data->rel;
 
 	if (unlikely(!BlockNumberIsValid(block)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("an index of table \"%s\" has an entry for a block that cannot exist", RelationGetRelationName(rel)),
-				 errhint("omen_check() tells whether rows of the table are lost; if not, rebuild the index with REINDEX.")));
+		omen_no_block(rel, block);
 	if (block == fetch->block)
 		return BufferIsValid(fetch->buffer) ? fetch->buffer : fetch->recent;
 	if (BufferIsValid(fetch->buffer))
 		ReleaseBuffer(fetch->buffer);
 	fetch->buffer = InvalidBuffer;
 	fetch->block = InvalidBlockNumber;
+	if (unlikely(!BufferIsValid(hint) && !block_exists(rel, block)))
+		omen_no_block(rel, block);
 	fetch->buffer = recent_page(rel, block, hint);
 	fetch->block = block;
 	omen_prune_opt(rel, fetch->buffer);

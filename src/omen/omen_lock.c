@@ -372,7 +372,7 @@ omen_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot
 			result = TM_Invisible;
 		if (result == TM_Invisible)
 		{
-			buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(&lock.tid));
+			buffer = omen_pin(rel, ItemPointerGetBlockNumber(&lock.tid));
 			LockBuffer(buffer, BUFFER_LOCK_SHARE);
 			if (omen_head(rel, buffer, ItemPointerGetOffsetNumber(&lock.tid), &head))
 				omen_store_slot(rel, buffer, &head, true, slot);

@@ -31,6 +31,15 @@ omen_foreign_page(Relation rel, BlockNumber block, Page page)
 					 "in the README.", quote_literal_cstr(name))));
 }
 
+void
+omen_no_block(Relation rel, BlockNumber block)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("table \"%s\" has no block %u, but a row or an entry of an index names it", RelationGetRelationName(rel), block),
+			 errhint("Run omen_check on the table; restore it from a backup if it reports errors.")));
+}
+
 static void
 check_version(Relation rel, BlockNumber block, uint16 version)
 {

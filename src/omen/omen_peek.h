@@ -43,4 +43,7 @@ extern bool omen_step_needed(Relation rel, Buffer buffer, OmenVersion *version, 
 /* What is wrong with the header of an item of this length (link included); NULL: nothing. */
 extern const char *omen_header_problem(Relation rel, HeapTupleHeader header, Size length);
 
+/* Do the columns end where the tuple does (there may be padding)? NULL: yes. Its header is sound. */
+extern const char *omen_columns_problem(Relation rel, const HeapTupleData *tuple);
+
 #endif							/* OMEN_ALEX_OMEN_PEEK_H */

@@ -92,8 +92,15 @@ typedef struct Rewrite
 static CopiedVersion *
 copy_version(Rewrite *rewrite, HeapTuple tuple)
 {
-	CopiedVersion *copy = MemoryContextAlloc(rewrite->row_context, MAXALIGN(sizeof(CopiedVersion)) + tuple->t_len);
+	CopiedVersion *copy;
+	const char *problem = omen_header_problem(rewrite->old_rel, tuple->t_data, tuple->t_len + OMEN_LINK_SIZE);
 
+	/* sorting and forming it anew trust the lengths in it */
+	if (problem == NULL)
+		problem = omen_columns_problem(rewrite->old_rel, tuple);
+	if (problem != NULL)
+		omen_corrupted(rewrite->old_rel, ItemPointerGetBlockNumber(&tuple->t_self), ItemPointerGetOffsetNumber(&tuple->t_self), problem);
+	copy = MemoryContextAlloc(rewrite->row_context, MAXALIGN(sizeof(CopiedVersion)) + tuple->t_len);
 	copy->tuple = *tuple;
 	copy->tuple.t_data = (HeapTupleHeader) ((char *) copy + MAXALIGN(sizeof(CopiedVersion)));
 	memcpy(copy->tuple.t_data, tuple->t_data, tuple->t_len);

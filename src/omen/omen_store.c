@@ -413,6 +413,9 @@ omen_store_read(Relation rel, OmenLink link, ItemPointer row, TransactionId supe
 	/* the page is locked already: better an error than to wait for oneself */
 	if (link.block == ItemPointerGetBlockNumber(row))
 		omen_corrupted(rel, link.block, ItemPointerGetOffsetNumber(row), "the link to its older version leads to its own page");
+	if (!block_exists(rel, link.block))
+		omen_corrupted(rel, ItemPointerGetBlockNumber(row), ItemPointerGetOffsetNumber(row),
+					   "the link to its older version leads to a block the table does not have");
 	buffer = ReadBuffer(rel, link.block);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
@@ -438,7 +441,7 @@ omen_store_read(Relation rel, OmenLink link, ItemPointer row, TransactionId supe
 void
 omen_store_forget(Relation rel, OmenLink link, ItemPointer row, TransactionId superseder)
 {
-	Buffer		buffer = ReadBuffer(rel, link.block);
+	Buffer		buffer = omen_pin(rel, link.block);
 	Page		page = BufferGetPage(buffer);
 	OmenRecord *stored = (OmenRecord *) ((char *) page + link.offset);
 	WalRecord	record;
