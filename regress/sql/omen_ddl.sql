@@ -254,7 +254,8 @@ INSERT INTO dd_unlogged SELECT * FROM dd_heap;
 UPDATE dd_unlogged SET t = 'unlogged';
 VACUUM FULL dd_unlogged;
 CREATE INDEX ON dd_unlogged (k);
-SELECT omen_check('dd_unlogged'), (SELECT count(*) FROM dd_unlogged WHERE k >= 0) = (SELECT count(*) FROM dd_heap) AS complete;
+SELECT omen_check('dd_unlogged');
+SELECT (SELECT count(*) FROM dd_unlogged WHERE k >= 0) = (SELECT count(*) FROM dd_heap) AS complete;
 
 -- From one access method to the other.
 CREATE TABLE dd_moved USING heap AS SELECT * FROM dd_omen;
