@@ -153,6 +153,28 @@ SELECT q, as_btree.* FROM unnest(ARRAY[
 	]) q, LATERAL as_btree(q) WHERE NOT same;
 DROP TABLE like_a, like_b;
 
+-- What alex saves is in its costs. A descent costs the same at any height, and less than btree's; rows in random places, which scans ask for
+-- ahead, cost less, so that a scan that gives the order anyway is taken where btree sorts; small tables see no difference (above).
+CREATE TABLE cost_a (k int8, x int4, filler text);
+INSERT INTO cost_a SELECT hashint8extended(i, 0), i, repeat('x', 80) FROM generate_series(1, 30000) i;
+CREATE TABLE cost_b AS TABLE cost_a;
+CREATE UNIQUE INDEX cost_a_k ON cost_a USING :am (k);
+CREATE UNIQUE INDEX cost_b_k ON cost_b USING btree (k);
+VACUUM ANALYZE cost_a, cost_b;
+CREATE FUNCTION cost(q text) RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE j json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || q INTO j;
+	RETURN j->0->'Plan'->>'Total Cost';
+END $$;
+SELECT cost('SELECT k FROM cost_a WHERE k = 17') < cost('SELECT k FROM cost_b WHERE k = 17') AS "a probe costs less";
+CREATE TABLE probes AS SELECT k FROM cost_a ORDER BY x LIMIT 3000;
+ANALYZE probes;
+SELECT t_plan(format('SELECT x FROM %s WHERE k > 9170000000000000000 ORDER BY k', t)) FROM unnest('{cost_a,cost_b}'::text[]) t;
+SELECT t, t_plan(format('SELECT FROM probes p WHERE EXISTS (SELECT FROM %s t WHERE t.k = p.k)', t)) ~ 'Nested Loop' AS "nested loop"
+	FROM unnest('{cost_a,cost_b}'::text[]) t;
+DROP TABLE cost_a, cost_b, probes;
+
 -- Unrelated tables plan as without the extension: a constant still reaches the other side of a join between integer types.
 CREATE TABLE plans_other (a int4, b int8);
 CREATE INDEX plans_other_b ON plans_other (b);
