@@ -3,6 +3,7 @@
  */
 #include "alex.h"
 
+#include "access/nbtree.h"
 #include "access/stratnum.h"
 #include "fmgr.h"
 
@@ -69,7 +70,7 @@ alexhandler(PG_FUNCTION_ARGS)
 	IndexAmRoutine *am = makeNode(IndexAmRoutine);
 
 	am->amstrategies = BTMaxStrategyNumber;
-	am->amsupport = 6;			/* btree's numbers with btree's meanings: 18 checks that */
+	am->amsupport = BTNProcs;	/* btree's numbers with btree's meanings: 18 checks that, and alex_foreign_key.c builds on it */
 	am->amoptsprocnum = 0;
 	am->amcanorder = true;
 	am->amcanorderbyop = false;

@@ -146,6 +146,8 @@ typedef RelFileNode CompatLocator;
  */
 #if PG_VERSION_NUM < 180000
 #define COMPAT_UPSERT_KNOWS_BTREE
+/* and so are foreign keys, see alex_foreign_key.c */
+#define COMPAT_FOREIGN_KEY_KNOWS_BTREE
 #endif
 #if PG_VERSION_NUM >= 160000
 #define compat_attrmap_if_different(in, out) build_attrmap_by_name_if_req(in, out, false)

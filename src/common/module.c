@@ -6,6 +6,7 @@
 #include "fmgr.h"
 
 #include "alex.h"
+#include "alex_foreign_key.h"
 #include "alex_plan.h"
 #include "alex_route.h"
 #include "alex_upsert.h"
@@ -22,5 +23,6 @@ _PG_init(void)
 	alex_define_route_memory();
 	alex_watch_upserts();
 	alex_install_planner_hook();
+	alex_watch_foreign_keys();
 	omen_define_settings();
 }

@@ -1,0 +1,222 @@
+/*
+ * alex_foreign_key.c - FOREIGN KEY constraints that refer to an alex key, before PostgreSQL 18.
+ *
+ * Core wants the operator classes of the key's index to be btree's, and takes nothing from them but the equality
+ * operators, which are the same ones. So ALTER TABLE, which CREATE TABLE ends in as well, finds btree's classes in pg_index
+ * while it runs, and alex's are put back behind it. Nobody else sees that: it is one transaction, and the table is
+ * locked as adding a foreign key locks it.
+ *
+ * This needs the library in the session, as alex_upsert.c does.
+ */
+#include "postgres.h"
+
+#include "alex_foreign_key.h"
+
+#ifdef COMPAT_FOREIGN_KEY_KNOWS_BTREE
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "commands/defrem.h"
+#include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "alex.h"
+
+static ProcessUtility_hook_type next_process_utility = NULL;
+
+/* An index that has btree's operator classes for the moment. */
+typedef struct Disguise
+{
+	Oid			index;
+	oidvector  *classes;		/* its own */
+} Disguise;
+
+/* ---- operator classes ---- */
+
+/* Returns those that were there before. */
+static oidvector *
+set_classes(Oid indexid, oidvector *classes)
+{
+	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(indexid));
+	Datum		values[Natts_pg_index] = {0};
+	bool		nulls[Natts_pg_index] = {0};
+	bool		replace[Natts_pg_index] = {0};
+	bool		isnull;
+	oidvector  *before;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", indexid);
+	before = (oidvector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indclass, &isnull));
+	before = buildoidvector(before->values, before->dim1);
+	values[Anum_pg_index_indclass - 1] = PointerGetDatum(classes);
+	replace[Anum_pg_index_indclass - 1] = true;
+	tuple = heap_modify_tuple(tuple, RelationGetDescr(catalog), values, nulls, replace);
+	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+	return before;
+}
+
+static bool
+is_key(Relation index)
+{
+	return index->rd_rel->relkind == RELKIND_INDEX && index->rd_indam->ambuild == alexbuild && index->rd_index->indisunique &&
+		index->rd_index->indimmediate && index->rd_index->indisvalid;
+}
+
+/* Adds an index to the disguised ones if a foreign key could refer to it. */
+static List *
+disguise_index(Oid indexid, List *disguises)
+{
+	Relation	index = index_open(indexid, AccessShareLock);
+	int			n = index->rd_index->indnkeyatts;
+	Oid			classes[INDEX_MAX_KEYS];
+	bool		possible = is_key(index);
+	Disguise   *disguise;
+
+	for (int i = 0; i < n && possible; i++)
+	{
+		classes[i] = GetDefaultOpClass(index->rd_opcintype[i], BTREE_AM_OID);
+		possible = OidIsValid(classes[i]);
+	}
+	index_close(index, NoLock);
+	if (!possible)
+		return disguises;
+	disguise = palloc(sizeof(Disguise));
+	disguise->index = indexid;
+	disguise->classes = set_classes(indexid, buildoidvector(classes, n));
+	return lappend(disguises, disguise);
+}
+
+static List *
+disguise_table(Oid table, List *disguises)
+{
+	Relation	rel;
+	List	   *indexes;
+	ListCell   *cell;
+
+	/* the lock that adding a foreign key takes of both tables */
+	rel = table_open(table, ShareRowExclusiveLock);
+	indexes = RelationGetIndexList(rel);
+	table_close(rel, NoLock);
+	foreach(cell, indexes)
+		disguises = disguise_index(lfirst_oid(cell), disguises);
+	return disguises;
+}
+
+/* ---- which tables a statement makes foreign keys to ---- */
+
+static List *
+referenced_by_constraint(Constraint *constraint, List *tables)
+{
+	Oid			table;
+
+	if (constraint->contype != CONSTR_FOREIGN || constraint->pktable == NULL)
+		return tables;
+	/* what does not exist is core's to report */
+	table = RangeVarGetRelid(constraint->pktable, NoLock, true);
+	return OidIsValid(table) ? list_append_unique_oid(tables, table) : tables;
+}
+
+/* A column that changes its type takes the foreign keys of its table along, in both directions. */
+static List *
+referenced_by_table(Oid relid, List *tables)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (form->contype == CONSTRAINT_FOREIGN && (form->conrelid == relid || form->confrelid == relid))
+			tables = list_append_unique_oid(tables, form->confrelid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return tables;
+}
+
+static List *
+referenced_by_statement(AlterTableStmt *statement)
+{
+	List	   *tables = NIL;
+	ListCell   *cell;
+
+	foreach(cell, statement->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+		ListCell   *constraint;
+
+		if (command->subtype == AT_AddConstraint)
+			tables = referenced_by_constraint(castNode(Constraint, command->def), tables);
+		else if (command->subtype == AT_AddColumn)
+		{
+			foreach(constraint, castNode(ColumnDef, command->def)->constraints)
+				tables = referenced_by_constraint(lfirst_node(Constraint, constraint), tables);
+		}
+		else if (command->subtype == AT_AlterColumnType)
+			tables = referenced_by_table(RangeVarGetRelid(statement->relation, NoLock, true), tables);
+	}
+	return tables;
+}
+
+/* ---- the statement ---- */
+
+static void
+process_utility(PlannedStmt *planned, const char *query, bool read_only, ProcessUtilityContext context, ParamListInfo parameters,
+				QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	List	   *disguises = NIL;
+	ListCell   *cell;
+
+	if (IsA(planned->utilityStmt, AlterTableStmt) && IsTransactionState())
+	{
+		foreach(cell, referenced_by_statement((AlterTableStmt *) planned->utilityStmt))
+			disguises = disguise_table(lfirst_oid(cell), disguises);
+	}
+	if (next_process_utility != NULL)
+		next_process_utility(planned, query, read_only, context, parameters, environment, dest, completion);
+	else
+		standard_ProcessUtility(planned, query, read_only, context, parameters, environment, dest, completion);
+
+	/* an error needs nothing: it undoes the disguise, too */
+	foreach(cell, disguises)
+	{
+		Disguise   *disguise = lfirst(cell);
+
+		/* the statement may have built it anew, or dropped it */
+		if (SearchSysCacheExists1(INDEXRELID, ObjectIdGetDatum(disguise->index)))
+			set_classes(disguise->index, disguise->classes);
+	}
+}
+
+void
+alex_watch_foreign_keys(void)
+{
+	next_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
+}
+
+#else
+
+void
+alex_watch_foreign_keys(void)
+{
+}
+
+#endif
