@@ -5,6 +5,8 @@
 #   make WERROR=1                                   warnings are errors, as in CI
 #   make core-test | core-bench | core-fuzz         src/core alone; needs no PostgreSQL
 #
+# Needs a C++20 compiler and the headers of Boost (Debian: libboost-dev), of which nothing is linked.
+#
 # Objects of different servers never mix: build.stamp names the server and the flags they were compiled
 # for, and when it changes all of them are compiled again. For several at once build in a directory each:
 #   mkdir -p build/pg17 && make -C build/pg17 -f ../../Makefile VPATH=../.. PG_CONFIG=...

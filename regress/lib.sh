@@ -52,6 +52,7 @@ missing_packages() {
 				command -v make >/dev/null || echo make
 				command -v gcc >/dev/null || echo gcc
 				command -v g++ >/dev/null || echo g++
+				have_header boost/container/static_vector.hpp || echo libboost-dev
 				;;
 			test)
 				have_header gtest/gtest.h || echo libgtest-dev
@@ -227,6 +228,8 @@ build_and_install() {
 		return 1
 	fi
 	grep -A 3 'warning:' "$WORK/log/build$name.log" || true
+	# It shall load where there is no C++ library, and headers can call into one.
+	! nm -D "$SRC/omen_alex.so" | grep -E 'GLIBCXX|CXXABI' || die 'the module needs the C++ library'
 
 	if ! $INSTALLER make -C "$SRC" install PG_CONFIG="$PG_CONFIG" WERROR="${WERROR-}" >"$WORK/log/install$name.log" 2>&1; then
 		tail -n 40 "$WORK/log/install$name.log" >&2

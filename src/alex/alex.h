@@ -17,6 +17,7 @@
 
 #include "alex_core.h"
 #include "alex_keys.h"
+#include "alex_policy.h"
 #include "compat.h"
 #include "wal.h"
 
@@ -55,43 +56,6 @@ typedef struct AlexIndex
 } AlexIndex;
 
 extern void alex_open(Relation rel, AlexIndex *index);
-
-/* ---- tuning ---- */
-
-/*
- * Built leaves keep a little room for the first inserts; a full leaf splits at the first one. nbtree's 90 would cost
- * 7 % of space: an entry of 9 bytes needs less slack than one of 20.
- */
-#define ALEX_DEFAULT_FILLFACTOR 97
-#define ALEX_MIN_FILLFACTOR 10
-
-/*
- * A merge must leave at least this free, or the node splits: otherwise merges come every few inserts when a node is
- * nearly full, each writing the whole page.
- */
-#define ALEX_MERGE_RESERVE (BLCKSZ / 32)
-
-/*
- * The same where entries have been marked as dead, beyond the room for marks. The dead ones are left out, so such a leaf can come to stay
- * nearly full.
- */
-#define ALEX_KILLED_RESERVE (BLCKSZ / 8)
-
-/*
- * The same where keys grow. Each merge of fresh records behind the others logs the page, so the last of them, for the last eighth
- * of it, would be the dearest.
- */
-#define ALEX_APPEND_RESERVE (BLCKSZ / 8)
-
-/*
- * Most fresh records of a leaf before they are merged. Every reader scans them, at about a nanosecond each; a merge encodes and
- * logs the whole leaf. A long base is dearer to rewrite: its delta may hold a share of it more. Keys that only grow cost no
- * rewrite of what is there, but still an image of the page.
- */
-#define ALEX_LEAF_DELTA 256
-#define ALEX_DELTA_SHARE 16
-#define ALEX_APPEND_DELTA 512
-#define ALEX_INNER_DELTA 64
 
 /* ---- alex_page.c: buffers, descent ---- */
 
@@ -141,9 +105,6 @@ extern void alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer,
  */
 extern void alex_add_entry(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Relation heap,
 						   bool unchanged);
-
-/* An empty private image with a page's identity: fences, links, level and flags. */
-extern char *alex_make_successor(const AlexIndex *index, Page page);
 
 /* Adds the missing separator of the right sibling to the parent, and clears the flag. Keeps the lock. */
 extern void alex_finish_split(Relation rel, const AlexIndex *index, Buffer buffer);

@@ -87,7 +87,8 @@ prepare_right(const AlexIndex *index, Deletion *d)
 		return true;
 	records = palloc(alex_record_count(right) * alex_stride(index->words, 0) * sizeof(uint64));
 	n = alex_decode(right, records);
-	d->right_image = alex_make_successor(index, right);
+	d->right_image = palloc(BLCKSZ);
+	alex_node_successor(d->right_image, right);
 	memcpy(alex_low_fence(d->right_image), alex_low_fence(BufferGetPage(d->leaf)), (index->words + 1) * sizeof(uint64));
 	fits = alex_node_store(d->right_image, records, n, 0);
 	pfree(records);
@@ -140,7 +141,8 @@ prepare_parent(Relation rel, const AlexIndex *index, Deletion *d)
 	memmove(records + (Size) at * stride, records + (Size) (at + 1) * stride,
 			(Size) (n - at - 1) * stride * sizeof(uint64));
 
-	d->parent_image = alex_make_successor(index, parent);
+	d->parent_image = palloc(BLCKSZ);
+	alex_node_successor(d->parent_image, parent);
 
 	/* a hole in a line of separators can need more room than the line did: then the leaf stays */
 	fits = alex_node_store(d->parent_image, records, n - 1, 0);

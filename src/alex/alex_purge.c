@@ -13,103 +13,39 @@
 
 #include "access/tableam.h"
 
-/* Entries that the table is asked about at once, with the leaf locked. */
-#define PURGE_ENTRIES 1024
-
-StaticAssertDecl(PURGE_ENTRIES <= MaxOffsetNumber, "entries are counted as if they were items of a page");
+StaticAssertDecl(ALEX_MOST_CANDIDATES <= MaxOffsetNumber, "entries are counted as if they were items of a page");
 
 /* What the table is asked. */
 typedef struct Request
 {
 	TM_IndexDeleteOp op;
-	uint32		places[PURGE_ENTRIES];	/* of the entries, among the records */
-	TM_IndexDelete entries[PURGE_ENTRIES];
-	TM_IndexStatus status[PURGE_ENTRIES];
+	uint32		places[ALEX_MOST_CANDIDATES];	/* of the entries, among the records */
+	TM_IndexDelete entries[ALEX_MOST_CANDIDATES];
+	TM_IndexStatus status[ALEX_MOST_CANDIDATES];
 } Request;
 
-static int
-compare_blocks(const void *a, const void *b)
-{
-	BlockNumber x = *(const BlockNumber *) a;
-	BlockNumber y = *(const BlockNumber *) b;
-
-	return x < y ? -1 : x > y;
-}
-
-static inline BlockNumber
-heap_block(uint64 tie)
-{
-	return (BlockNumber) (tie >> 16);
-}
-
-static inline bool
-equal_keys(const uint64 *a, const uint64 *b, int words)
-{
-	return memcmp(a, b, words * sizeof(uint64)) == 0 && ((a[words] ^ b[words]) & ALEX_TIE_NULL) == 0;
-}
-
-/* Asks about record i. */
+/* Asks about the first n of the places. */
 static void
-add_entry(Request *request, uint64 tie, uint32 i, bool dead, int freespace)
+ask(Request *request, const uint64 *records, int n, int words, bool bottomup, int freespace)
 {
-	int			n = request->op.ndeltids++;
-	TM_IndexStatus *status = &request->status[n];
+	TM_IndexDeleteOp *op = &request->op;
 
-	alex_tie_to_tid(tie & ~ALEX_KILLED, &request->entries[n].tid);
-	request->entries[n].id = n;
-	request->places[n] = i;
-	status->idxoffnum = n + 1;	/* for error messages: records have no numbers that would tell more */
-	status->knowndeletable = dead;
-	status->promising = request->op.bottomup;
-	status->freespace = freespace;
-}
-
-/* Entries marked dead, and those of rows in the same blocks, which will be read anyway. */
-static void
-ask_about_marked(Request *request, const uint64 *records, uint32 n, int words)
-{
-	BlockNumber *blocks = palloc(PURGE_ENTRIES * sizeof(BlockNumber));
-	Size		stride = words + 1;
-	uint32		nblocks = 0;
-
-	for (uint32 i = 0; i < n && request->op.ndeltids < PURGE_ENTRIES; i++)
+	op->bottomup = bottomup;
+	op->bottomupfreespace = bottomup ? BLCKSZ / 16 : 0;
+	op->ndeltids = n;
+	op->deltids = request->entries;
+	op->status = request->status;
+	for (int i = 0; i < n; i++)
 	{
-		uint64		tie = records[i * stride + words];
+		uint64		tie = records[request->places[i] * (Size) (words + 1) + words];
+		TM_IndexStatus *status = &request->status[i];
 
-		if (tie & ALEX_KILLED)
-		{
-			add_entry(request, tie, i, true, 0);
-			blocks[nblocks++] = heap_block(tie);
-		}
-	}
-	qsort(blocks, nblocks, sizeof(BlockNumber), compare_blocks);
-	for (uint32 i = 0; i < n && request->op.ndeltids < PURGE_ENTRIES; i++)
-	{
-		uint64		tie = records[i * stride + words];
-		BlockNumber block = heap_block(tie);
-
-		if ((tie & ALEX_KILLED) == 0 && bsearch(&block, blocks, nblocks, sizeof(BlockNumber), compare_blocks))
-			add_entry(request, tie, i, false, 0);
-	}
-	pfree(blocks);
-}
-
-/* Entries of keys that have several: of those equal to the new one, or of the others. */
-static void
-ask_about_duplicates(Request *request, const uint64 *records, uint32 n, int words, const uint64 *record, bool equal)
-{
-	Size		stride = words + 1;
-	int			freespace = Max(1, (int) (BLCKSZ / n));
-	bool		before = false; /* is the record equal to the one before it? */
-
-	for (uint32 i = 0; i < n && request->op.ndeltids < PURGE_ENTRIES; i++)
-	{
-		const uint64 *at = records + i * stride;
-		bool		after = i + 1 < n && equal_keys(at, at + stride, words);
-
-		if (equal_keys(at, record, words) ? equal : !equal && (before || after))
-			add_entry(request, at[words], i, false, freespace);
-		before = after;
+		alex_tie_to_tid(tie & ~ALEX_KILLED, &request->entries[i].tid);
+		request->entries[i].id = i;
+		status->idxoffnum = i + 1;	/* for error messages: records have no numbers that would tell more */
+		status->knowndeletable = (tie & ALEX_KILLED) != 0;
+		status->promising = bottomup;
+		status->freespace = freespace;
 	}
 }
 
@@ -144,16 +80,6 @@ remove_dead(Request *request, Relation heap, uint64 *records, uint32 n, int word
 	return kept;
 }
 
-static void
-begin_request(Request *request, bool bottomup)
-{
-	request->op.bottomup = bottomup;
-	request->op.bottomupfreespace = bottomup ? BLCKSZ / 16 : 0;
-	request->op.ndeltids = 0;
-	request->op.deltids = request->entries;
-	request->op.status = request->status;
-}
-
 uint32
 alex_purge(Relation rel, const AlexIndex *index, Relation heap, Buffer buffer, const uint64 *record, bool unchanged,
 		   uint64 *records, uint32 n)
@@ -173,17 +99,15 @@ alex_purge(Relation rel, const AlexIndex *index, Relation heap, Buffer buffer, c
 	request->op.iblknum = BufferGetBlockNumber(buffer);
 	if (marked > 0)
 	{
-		begin_request(request, false);
-		ask_about_marked(request, records, n, words);
+		ask(request, records, alex_pick_marked(records, n, words, request->places), words, false, 0);
 		for (uint32 i = 0; i < n; i++)
 			records[i * stride + words] &= ~ALEX_KILLED;
 		kept = remove_dead(request, heap, records, n, words);
 	}
-	if (unchanged && kept > 0 && n - kept < n / 16)
+	if (unchanged && alex_should_purge_duplicates(n, kept))
 	{
-		begin_request(request, true);
-		ask_about_duplicates(request, records, kept, words, record, true);
-		ask_about_duplicates(request, records, kept, words, record, false);
+		ask(request, records, alex_pick_duplicates(records, kept, words, record, request->places), words, true,
+			Max(1, (int) (BLCKSZ / kept)));
 		kept = remove_dead(request, heap, records, kept, words);
 	}
 	pfree(request);

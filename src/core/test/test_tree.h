@@ -2,7 +2,7 @@
  * test_tree.h - a B-link tree of core pages in memory: the least a caller does to make an index of the core.
  *
  * Pages live in a vector and a block is its subscript; there is no concurrency and no page deletion. Everything that
- * concerns one node is left to the core, so a fault of it shows as a wrong answer of the tree.
+ * concerns one node is left to the core, its policy included, so a fault of it shows as a wrong answer of the tree.
  */
 #ifndef ALEX_TEST_TREE_H
 #define ALEX_TEST_TREE_H
@@ -10,6 +10,7 @@
 #include <deque>
 #include <stdexcept>
 
+#include "../alex_policy.h"
 #include "test_util.h"
 
 namespace alex_test
@@ -26,10 +27,10 @@ public:
 		uint64_t truncations = 0; /* the left part would not fit once re-encoded */
 	};
 
-	/* delta_limit: records a delta may have before it is merged. */
+	/* delta_limit: records a delta may have before it is merged, if the policy allows as many. */
 	Tree(int words, uint32_t page_size, uint32_t delta_limit)
 		: words_(words), page_size_(page_size), delta_limit_(delta_limit), capacity_(alex_node_capacity(words, 1, page_size)),
-		  buffer_(static_cast<size_t>(ALEX_MAX_RECORDS + page_size / 8 + 1) * ALEX_MAX_RECORD_WORDS)
+		  buffer_(static_cast<size_t>(ALEX_MAX_RECORDS + page_size / 8 + 1) * alex_stride(words, 1)), left_(page_size), right_(page_size)
 	{
 		const uint64_t zeros[position_max] = {};
 
@@ -54,7 +55,7 @@ public:
 		for (int step = 0;; step++)
 		{
 			const uint32_t block = find(0, position);
-			uint32_t n = alex_decode(pages_[block].data(), buffer_.data());
+			const uint32_t n = alex_decode(pages_[block].data(), buffer_.data());
 			const uint32_t at = index_of(n, position, 0);
 
 			/* a step of a split may already have moved it away, and left it out */
@@ -62,13 +63,10 @@ public:
 				return found;
 			found = true;
 			check(step < max_steps, "a delete takes too many splits");
+			/* without the record the rest can take more room than with it */
 			std::move(record(at + 1, 0), record(n, 0), record(at, 0));
-			if (rewrite(block, --n))
+			if (replace(block, n - 1, nullptr, 0))
 				return true;
-			/* without the record the rest takes more room than with it */
-			if (split(block, n, 0, false, capacity_))
-				return true;
-			split_without_encoding(block, n, 0, capacity_);
 		}
 	}
 
@@ -167,14 +165,10 @@ public:
 				for (uint32_t i = 0; i < n; i++)
 					if (!dead(record(i, 0)))
 						std::copy_n(record(i, 0), words_ + 1, record(kept++, 0));
-				if (kept == n || rewrite(block, kept) || split(block, kept, 0, false, capacity_))
-				{
-					removed += n - kept;
-					break;
-				}
-				/* the right part is done with; the left is as it was */
-				split_without_encoding(block, kept, 0, capacity_);
 				removed += n - kept;
+				if (kept == n || replace(block, kept, nullptr, 0))
+					break;
+				/* the right part is done with; the left is as it was */
 				const uint64_t *high = alex_high_fence(pages_[block].data());
 				const uint32_t left = alex_decode(pages_[block].data(), buffer_.data());
 				for (uint32_t i = 0; i < left; i++)
@@ -383,135 +377,82 @@ private:
 		return block;
 	}
 
-	/* The room a merge keeps free, so that the next inserts do not rewrite the node again. */
-	uint32_t reserve() const { return capacity_ / 16; }
-
-	bool
-	rewrite(uint32_t block, uint32_t n)
-	{
-		counts_.merges++;
-		return n == 0 ? alex_node_store(pages_[block].data(), nullptr, 0, 0)
-					  : alex_node_store(pages_[block].data(), buffer_.data(), n, 0);
-	}
-
 	void
 	insert_at(int level, const uint64_t *fresh)
 	{
 		AlexSlot slot;
+		uint32_t fitted = 0;
 
 		for (int step = 0;; step++)
 		{
 			const uint32_t block = find(level, fresh);
 			Page &page = pages_[block];
+			AlexNewNodes nodes = new_nodes(0);
 
-			if (alex_delta_prepare(page.data(), fresh, delta_limit_, &slot))
+			if (alex_delta_prepare(page.data(), fresh, std::min(delta_limit_, alex_delta_limit(page.data())), &slot))
 			{
 				alex_delta_put(page.data(), &slot);
 				return;
 			}
 			check(step < max_steps, "an insert takes too many splits");
-
-			Page image = page;
-			if (alex_node_append(image.data(), page.data(), fresh, reserve()))
+			if (alex_change_append(page.data(), fresh, 0, &nodes))
 			{
 				counts_.appends++;
-				page = std::move(image);
+				page = left_;
 				return;
 			}
-			const uint32_t n = alex_decode(page.data(), buffer_.data());
-			const uint32_t at = index_of(n, fresh, level);
-			const int stride = alex_stride(words_, level);
 
-			std::move_backward(record(at, level), record(n, level), record(n + 1, level));
-			std::copy_n(fresh, stride, record(at, level));
-			if (alex_node_store(page.data(), buffer_.data(), n + 1, reserve()))
-			{
-				counts_.merges++;
-				return;
-			}
-			if (split(block, n + 1, level, at == n && page.node().right == ALEX_NO_BLOCK, capacity_ - reserve()))
-				return;
-			split_without_encoding(block, n + 1, level, capacity_ - reserve());
-			/* on the right it is stored; the left part is as it was */
-			if (alex_compare(fresh, alex_high_fence(pages_[block].data()), words_) >= 0)
+			const uint32_t n = alex_decode(page.data(), buffer_.data());
+
+			if (replace(block, n, fresh, fitted, &fitted))
 				return;
 		}
 	}
 
+	AlexNewNodes
+	new_nodes(uint32_t fitted)
+	{
+		AlexNewNodes nodes = {};
+
+		nodes.left = left_.data();
+		nodes.right = right_.data();
+		nodes.fitted = fitted;
+		return nodes;
+	}
+
 	/*
-	 * Splits a node whose records are to be the n of the buffer, which do not fit "room" bytes. Returns false if no two
-	 * nodes of that room can hold them.
+	 * Makes n records of the buffer, and "fresh" if that is not null, the content of a node. Returns false if that was only a step, and
+	 * its left part is as it was; *next is for the next step.
 	 */
 	bool
-	split(uint32_t block, uint32_t n, int level, bool append, uint32_t room)
+	replace(uint32_t block, uint32_t n, const uint64_t *fresh, uint32_t fitted, uint32_t *next = nullptr)
 	{
-		const uint32_t left = n < 2 ? 0 : alex_choose_split(buffer_.data(), n, words_, level, room, append ? room : 0);
-		const uint32_t middle =
-			left > 0 || !append || n < 2 ? left : alex_choose_split(buffer_.data(), n, words_, level, room, 0);
+		AlexNewNodes nodes = new_nodes(fitted);
 
-		if (middle == 0)
-			return false;
-		counts_.splits++;
+		check(alex_change_node(pages_[block].data(), buffer_.data(), n, fresh, ALEX_DEFAULT_FILLFACTOR, &nodes), "records fit no node");
+		if (next != nullptr)
+			*next = nodes.fitted;
+		if (!nodes.split)
+		{
+			counts_.merges++;
+			pages_[block] = left_;
+			return true;
+		}
+		(nodes.truncated ? counts_.truncations : counts_.splits)++;
+		check(!nodes.truncated || left_.free_bytes() >= pages_[block].free_bytes(), "truncation takes room");
 
-		uint64_t separator[position_max];
-		Page image = pages_[block];
+		const auto right = static_cast<uint32_t>(pages_.size());
+		const uint32_t old_right = right_.node().right;
+		const int level = right_.node().level;
 
-		separate(middle, level, separator);
-		const uint32_t right = add_right(block, n - middle, middle, level, separator);
-		check(alex_node_store(image.data(), buffer_.data(), middle, 0), "the left part of a split does not fit");
-		std::copy_n(separator, words_ + 1, alex_high_fence(image.data()));
-		image.node().right = right;
-		pages_[block] = std::move(image);
-		add_parent(block, right, separator, level);
-		return true;
-	}
-
-	/*
-	 * The records of the buffer fit no two pages, because the line they lay on is gone: the longest suffix that fits goes
-	 * right, and the node itself is truncated, which needs no more room than before. The caller tries again.
-	 */
-	void
-	split_without_encoding(uint32_t block, uint32_t n, int level, uint32_t room)
-	{
-		const uint32_t suffix = alex_fit(buffer_.data(), n, words_, level, room, true, 0);
-		uint64_t separator[position_max];
-
-		check(n > 1, "a node of one record does not fit a page");
-		check(suffix < n, "all records fit, but could not be stored");
-		counts_.truncations++;
-		separate(n - suffix, level, separator);
-
-		Page image(page_size_);
-		const uint32_t right = add_right(block, suffix, n - suffix, level, separator);
-
-		alex_node_truncate(image.data(), pages_[block].data(), separator);
-		check(image.free_bytes() >= pages_[block].free_bytes(), "truncation takes room");
-		image.node().right = right;
-		pages_[block] = std::move(image);
-		add_parent(block, right, separator, level);
-	}
-
-	/* Inner nodes split at a separator of theirs: positions below it, down to a shorter one, belong to the left. */
-	void
-	separate(uint32_t at, int level, uint64_t *separator)
-	{
-		if (level == 0)
-			alex_make_separator(record(at - 1, level), record(at, level), words_, separator);
-		else
-			std::copy_n(record(at, level), words_ + 1, separator);
-	}
-
-	uint32_t
-	add_right(uint32_t block, uint32_t n, uint32_t first, int level, const uint64_t *separator)
-	{
-		const uint32_t old_right = pages_[block].node().right;
-		const uint32_t right = add_page(level, separator, old_right == ALEX_NO_BLOCK ? nullptr : alex_high_fence(pages_[block].data()),
-										block, old_right);
-
-		check(alex_node_store(pages_[right].data(), record(first, level), n, 0), "the right part of a split does not fit");
+		left_.node().right = right;
+		right_.node().left = block;
 		if (old_right != ALEX_NO_BLOCK)
 			pages_[old_right].node().left = right;
-		return right;
+		pages_[block] = left_;
+		pages_.push_back(right_);
+		add_parent(block, right, nodes.separator, level);
+		return !nodes.again;
 	}
 
 	void
@@ -537,6 +478,8 @@ private:
 	uint32_t root_ = 0;
 	std::deque<Page> pages_; /* a deque: growing moves no page */
 	std::vector<uint64_t> buffer_;
+	Page left_; /* of the node being changed */
+	Page right_;
 	Counts counts_;
 };
 

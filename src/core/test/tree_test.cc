@@ -428,7 +428,7 @@ TEST(TreeSpace, InsertedOneByOne)
 				continue;
 			SCOPED_TRACE(std::string(set.name) + " " + tids_name(bound.tids));
 			Rng rng(seed);
-			Tree tree(1, 8192, 100);
+			Tree tree(1, 8192, UINT32_MAX);
 			const Records records = arriving_records(set, 1, n, bound.tids, rng);
 
 			for (size_t i = 0; i < records.size(); i++)
