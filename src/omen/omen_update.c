@@ -40,27 +40,56 @@ typedef enum PlaceResult
 	NO_ROOM
 } PlaceResult;
 
-/* Do triggers or transition tables read both the old and the new row by TID? Those of foreign keys do not mind: keys stay. */
-static bool
-needs_both_tids(Relation rel)
+/* Which rows an update must not replace in place for the sake of triggers. */
+typedef enum Readers
+{
+	READ_NONE,
+	READ_INSERTED,				/* rows this transaction inserted */
+	READ_ALL
+} Readers;
+
+/*
+ * Row triggers and transition tables read the rows of their event by TID, row triggers perhaps much later: deferred, behind other triggers,
+ * or behind functions of the same statement. Those of an update read what it replaced, too. Constraints do not mind: keys stay.
+ */
+static Readers
+trigger_readers(Relation rel)
 {
 	TriggerDesc *triggers = rel->trigdesc;
+	Readers		result = READ_NONE;
 
 	if (!triggers)
-		return false;
+		return READ_NONE;
 	if (triggers->trig_update_old_table || triggers->trig_update_new_table)
-		return true;
-	if (!triggers->trig_update_after_row)
-		return false;
+		return READ_ALL;
+	if (!triggers->trig_update_after_row && !triggers->trig_insert_after_row)
+		return READ_NONE;
 	for (int i = 0; i < triggers->numtriggers; i++)
 	{
 		Trigger    *trigger = &triggers->triggers[i];
 
-		if (TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_AFTER, TRIGGER_TYPE_UPDATE) &&
-			RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_NONE && trigger->tgfoid != F_UNIQUE_KEY_RECHECK)
-			return true;
+		if (RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_NONE || trigger->tgfoid == F_UNIQUE_KEY_RECHECK)
+			continue;
+		if (TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_AFTER, TRIGGER_TYPE_UPDATE))
+			return READ_ALL;
+		if (TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_AFTER, TRIGGER_TYPE_INSERT))
+			result = READ_INSERTED;
 	}
-	return false;
+	return result;
+}
+
+/*
+ * Is this head what our transaction inserted, so that a trigger may wait for it? A head that came by a move is not; nor is one that has replaced
+ * another in place, as then no trigger waited: none does for what was there before it was created, nor after it was dropped. The hint bits that
+ * COPY FREEZE sets do not say who inserted a row.
+ */
+static bool
+inserted_by_us(const OmenVersion *head)
+{
+	HeapTupleHeader header = head->tuple.t_data;
+
+	return head->link.offset == 0 && !(header->t_infomask & HEAP_UPDATED) &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmin(header));
 }
 
 /* Columns that must not change in place: of indexes (summarizing ones look again anyway) and of foreign keys. */
@@ -498,7 +527,7 @@ omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandI
 	Update		update = {0};
 	OmenChange *change = &update.change;
 	Bitmapset  *summarized;
-	bool		both_tids = needs_both_tids(rel);
+	Readers		readers = trigger_readers(rel);
 	bool		moved = false;
 	TM_Result	result;
 
@@ -545,7 +574,8 @@ omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandI
 		if (result != TM_Ok)
 			break;
 
-		update.in_place = !both_tids && !bms_overlap(change->changed, update.blocking);
+		update.in_place = readers != READ_ALL && !(readers == READ_INSERTED && inserted_by_us(&change->head)) &&
+			!bms_overlap(change->changed, update.blocking);
 		update.key_logged = bms_overlap(change->changed, update.identity) ||
 			has_external(rel, &change->head.tuple, update.identity);
 
