@@ -54,6 +54,19 @@ DO $$ BEGIN
 	IF (SELECT eager_offload FROM omen_options('mark')) IS NOT TRUE OR (SELECT fillfactor FROM omen_options('mark')) <> 70 THEN RAISE EXCEPTION 'options are lost'; END IF;
 	IF (SELECT sum(dead_rows + aborted_updates + versions_in_page + versions_in_store + store_records) FROM omen_tables()) <> 0 THEN RAISE EXCEPTION 'not all was cleaned up'; END IF;
 END $$;
+DO $$ BEGIN
+	INSERT INTO keyed VALUES (5, 5000, 5000) ON CONFLICT (id) DO UPDATE SET d = -5;
+	IF (SELECT d FROM keyed WHERE id = 5) <> -5 THEN RAISE EXCEPTION 'the upsert did not meet its row'; END IF;
+	BEGIN
+		INSERT INTO of_keyed VALUES (1950, 1);
+		RAISE EXCEPTION 'a foreign key is lost';
+	EXCEPTION WHEN foreign_key_violation THEN NULL;
+	END;
+	UPDATE keyed SET d = d + 1;
+	IF (SELECT count(*) FROM pg_depend WHERE objid = 'keyed_pkey'::regclass AND refclassid = 'pg_opclass'::regclass) <> 1 THEN
+		RAISE EXCEPTION 'the index does not depend on its operator class';
+	END IF;
+END $$;
 REFRESH MATERIALIZED VIEW CONCURRENTLY mat;
 VACUUM FULL acct;
 CLUSTER mark USING mark_pkey;

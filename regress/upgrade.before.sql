@@ -103,6 +103,17 @@ FROM generate_series(1, 3000) i;
 SELECT format('CREATE INDEX ON kinds USING alex (%I)', attname) FROM pg_attribute WHERE attrelid = 'kinds'::regclass AND attnum > 0 \gexec
 INSERT INTO kinds SELECT * FROM kinds WHERE i4 % 3 = 0;
 DELETE FROM kinds WHERE i4 % 4 = 0;
+-- Primary keys and unique constraints that are alex, with foreign keys; a dump knows them as constraints only.
+CREATE TABLE keyed (id int8 NOT NULL, k int4, d int8);
+INSERT INTO keyed SELECT i, i, i FROM generate_series(1, 2000) i;
+CREATE UNIQUE INDEX keyed_pkey ON keyed USING alex (id);
+CREATE UNIQUE INDEX keyed_k ON keyed USING alex (k);
+CREATE UNIQUE INDEX keyed_d ON keyed USING alex (d);
+SELECT alex_primary_key('keyed_pkey'), alex_unique('keyed_k'), alex_unique('keyed_d', "deferrable" => true) \g /dev/null
+COMMENT ON CONSTRAINT keyed_k ON keyed IS E'of its own\nUSING alex';
+CREATE TABLE of_keyed (id int8 REFERENCES keyed, k int4 REFERENCES keyed (k));
+INSERT INTO of_keyed SELECT i, i FROM generate_series(1, 100) i;
+DELETE FROM keyed WHERE id > 1900;
 CREATE VIEW rich AS SELECT * FROM acct WHERE bal > 1000;
 CHECKPOINT;
 -- after the checkpoint, and without another
