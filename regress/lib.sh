@@ -42,7 +42,7 @@ have_perl_module() { perl -e "require $1" 2>/dev/null; }
 # The major version of a server that is Debian's own; nothing for others.
 debian_major() { sed -n 's,^/usr/lib/postgresql/\([0-9]*\)/.*,\1,p' <<<"$1"; }
 
-# Prints the Debian packages that are missing; the arguments name the groups needed: build, test.
+# Prints the Debian packages that are missing; the arguments name the groups needed: build, test, torture.
 missing_packages() {
 	local group major
 
@@ -179,6 +179,22 @@ as_user() {
 	fi
 }
 
+# A disk of SIZE in memory, at $SMALL_DISK, for what happens when one is full.
+SMALL_DISK=
+mount_small_disk() {
+	SMALL_DISK=$WORK/small
+	export SMALL_DISK
+	mkdir "$SMALL_DISK"
+	as_root mount -t tmpfs -o "size=$1,mode=0700,uid=$RUN_UID,gid=$RUN_GID" tmpfs "$SMALL_DISK"
+}
+
+unmount_small_disk() {
+	[ -n "$SMALL_DISK" ] || return 0
+	as_root umount -l "$SMALL_DISK"
+	rmdir "$SMALL_DISK"
+	SMALL_DISK=
+}
+
 # end_work [STATUS]: the EXIT trap; stops servers, removes $WORK and ends the script.
 end_work() {
 	local status=$? pidfile pid
@@ -200,6 +216,7 @@ end_work() {
 		for _ in 1 2 3 4 5 6 7 8 9 10; do is_server && sleep 0.3; done
 		is_server && kill -KILL "$pid"
 	done < <(find "$WORK" -name postmaster.pid 2>/dev/null)
+	unmount_small_disk
 	if [ -n "$KEEP_LOGS" ]; then
 		# Keep what explains the failure: logs and differences, not servers and objects.
 		find "$WORK" -mindepth 1 -maxdepth 1 ! -name log -exec rm -rf {} +
