@@ -224,6 +224,7 @@ my @damage = (
 	[ 'twice', 0, sub { copy_newest($leaf) }, $leaf, qr/stored twice/ ],
 	[ 'tid', 0, sub { put_newest($leaf, WORDS, get_newest($leaf, WORDS) & ~0x7FF) }, $leaf, qr/impossible TID/ ],
 	[ 'no_offset', 0, sub { put_newest($leaf, WORDS, 1 << 11) }, $leaf, qr/impossible TID/ ],
+	[ 'no_offset_read', 1, sub { put_newest($leaf, WORDS, 1 << 11) }, $leaf, qr/impossible TID/ ],
 	[ 'child', 0, sub { put_newest($inner, WORDS + 1, NO_BLOCK) }, $inner, qr/child block is impossible/ ],
 	[ 'child_far', 0, sub { put_newest($inner, WORDS + 1, $blocks) }, $inner, qr/leads to block $blocks.* has $blocks blocks/ ],
 	[ 'child_root', 0, sub { put_newest($inner, WORDS + 1, 1) }, $inner, qr/leads to block 1,/ ],
@@ -357,6 +358,17 @@ my ($status, $out, $err) = $node->psql('postgres', "SELECT alex_stats('x_magic')
 like($err, qr/is corrupt at block $leaf/, 'alex_stats stops at a damaged page');
 ($status, $out, $err) = $node->psql('postgres', "SELECT alex_page('template', $blocks)");
 like($err, qr/block number $blocks is out of range/, 'alex_page: no such block');
+
+# Scans do not hand out an address that is none: the table's access method would assert that it is one, or grow the table.
+$node->safe_psql('postgres', q{UPDATE pg_index SET indisvalid = indexrelid = 'x_no_offset_read'::regclass WHERE indrelid = 't'::regclass});
+for my $way ('indexscan', 'indexonlyscan', 'bitmapscan')
+{
+	($status, $out, $err) = $node->psql('postgres', "SET enable_seqscan = off; SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;
+		SET enable_$way = on; " . ($way eq 'indexonlyscan' ? 'SET enable_indexscan = on; ' : '') .
+		"\\set VERBOSITY verbose\nSELECT count(" . ($way eq 'indexonlyscan' ? 'k' : 't.*') . q{) FROM t WHERE k < '70000000-0000-0000-0000-000000000000'});
+	like($err, qr/XX002: index "x_no_offset_read" is corrupt at block $leaf\nDETAIL:  A record has an impossible TID/, "an impossible address, by $way");
+}
+$node->safe_psql('postgres', q{UPDATE pg_index SET indisvalid = true WHERE indrelid = 't'::regclass});
 
 # An insert finishes the split that was left unfinished.
 $node->safe_psql('postgres', join ';', map { "DROP INDEX $_->[0]" } grep { $_->[0] ne 'x_split_unfinished' } @damage);

@@ -63,10 +63,21 @@ extern void alex_init_meta(Page page, const AlexIndex *index);
 /* The root (of level 1, with one child) or the first leaf of an empty index. */
 extern void alex_init_node(Page page, const AlexIndex *index, BlockNumber block);
 
+#define ALEX_NO_TID "A record has an impossible TID"
+
 /* Raises ERRCODE_INDEX_CORRUPTED unless the locked page is a sound node or a deleted one. */
 extern void alex_check_page(Relation rel, const AlexIndex *index, Buffer buffer);
 
 pg_noreturn extern void alex_corrupt(Relation rel, BlockNumber block, const char *what);
+
+/* The TID of a record that was read from the block. */
+static inline void
+alex_record_tid(Relation rel, BlockNumber block, uint64 tie, ItemPointer tid)
+{
+	if (unlikely(!alex_tie_is_tid(tie)))
+		alex_corrupt(rel, block, ALEX_NO_TID);
+	alex_tie_to_tid(tie, tid);
+}
 
 /* Locks a pinned buffer and checks the page. */
 /* Pins the page that a link leads to; an error (ERRCODE_INDEX_CORRUPTED) if the file has no such block. */

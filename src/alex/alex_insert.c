@@ -166,7 +166,7 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 			ItemPointerData other;
 			bool		dead;
 
-			alex_tie_to_tid(record[words], &other);
+			alex_record_tid(rel, BufferGetBlockNumber(buffer), record[words], &other);
 			over = check_entry(heap, tid, &other, check, conflict, &dead);
 			if (dead && alex_kill(page, record))
 				killed = true;

@@ -82,6 +82,13 @@ alex_tie_to_tid(uint64 tie, ItemPointer tid)
 	ItemPointerSet(tid, (BlockNumber) ((tie >> 16) & 0xFFFFFFFF), (OffsetNumber) (tie & 0xFFFF));
 }
 
+/* Can the tie word be that of a row? In a damaged page it may not be, and core asserts that TIDs are, or grows the table. */
+static inline bool
+alex_tie_is_tid(uint64 tie)
+{
+	return (OffsetNumber) tie != InvalidOffsetNumber && (BlockNumber) (tie >> 16) != InvalidBlockNumber;
+}
+
 /* The TID of a tie as the first six bytes of a word. */
 static inline uint64
 alex_tid_word(uint64 tie)

@@ -190,6 +190,19 @@ alex_scan_find_leaf(IndexScanDesc scan, const uint64 *position)
 	return alex_descend(rel, &so->index, position, 0, BUFFER_LOCK_SHARE);
 }
 
+/* Every record of the batch has the address of a row. */
+static void
+require_tids(const AlexScan *so, Relation rel)
+{
+	const uint64 *tie = so->tuples + so->index.words;
+	bool		bad = false;
+
+	for (uint32 i = 0; i < so->ntuples; i++, tie += so->stride)
+		bad |= !alex_tie_is_tid(*tie);
+	if (unlikely(bad))
+		alex_corrupt(rel, so->leaf, ALEX_NO_TID);
+}
+
 /* Marks the entries of dead rows that were noted, where they are still the ones that were read. */
 static pg_noinline void
 kill_entries(IndexScanDesc scan)
@@ -372,6 +385,7 @@ read_batch(IndexScanDesc scan)
 	so->next = 0;
 	so->batch_size = Min(so->batch_size * BATCH_GROWTH, LAST_BATCH);
 
+	require_tids(so, scan->indexRelation);
 	alex_make_tuples(&so->index.key, so->tuples, so->ntuples);
 
 	if (so->ntuples > 0 && (so->index_only || !IsMVCCSnapshot(scan->xs_snapshot) || !RelationNeedsWAL(scan->indexRelation)))

@@ -29,11 +29,11 @@ typedef struct VacuumState
 } VacuumState;
 
 static bool
-is_dead(VacuumState *v, uint64 tie)
+is_dead(VacuumState *v, BlockNumber block, uint64 tie)
 {
 	ItemPointerData tid;
 
-	alex_tie_to_tid(tie, &tid);
+	alex_record_tid(v->info->index, block, tie, &tid);
 	return v->callback(&tid, v->callback_state);
 }
 
@@ -64,7 +64,7 @@ rewrite(VacuumState *v, const AlexIndex *index, Buffer *buffer)
 	uint32		n = alex_decode(page, records);
 
 	for (uint32 i = 0; i < n; i++)
-		v->dead[i] = is_dead(v, records[(Size) i * stride + index->words]);
+		v->dead[i] = is_dead(v, BufferGetBlockNumber(*buffer), records[(Size) i * stride + index->words]);
 	pfree(records);
 	alex_remove_records(v->info->index, index, buffer, v->dead);
 }
@@ -94,7 +94,7 @@ vacuum_leaf(VacuumState *v, const AlexIndex *index, Buffer buffer)
 	{
 		bool		there = v->ties[i] != 0;
 
-		v->dead[i] = there && is_dead(v, v->ties[i]);
+		v->dead[i] = there && is_dead(v, BufferGetBlockNumber(buffer), v->ties[i]);
 		dead += v->dead[i];
 		live += there && !v->dead[i];
 	}
