@@ -76,8 +76,9 @@ while (time_left() > 1)
 	my $end = time + $left;
 	while (time < $end) { eval { $run->pump_nb; 1 } and $run->pumpable or last; sleep 0.2; }
 	$run->kill_kill(grace => 2);
-	my ($queries) = $err =~ /.*queries: (\d+)/s;
-	count_up('queries', $queries || 0);
+	# It shows each query by one character.
+	my $queries = () = join('', grep { /^[.eStC]+$/ } split /\n/, $err) =~ /./g;
+	count_up('queries', $queries);
 	$node->poll_query_until('postgres', 'SELECT true') or die 'the server is gone';
 	$node->safe_psql('postgres', q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'smith'});
 

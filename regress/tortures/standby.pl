@@ -247,7 +247,7 @@ while (time_left() > 0)
 	{
 		$primary->safe_psql('postgres', 'SELECT pg_switch_wal()');
 		my $last = $primary->safe_psql('postgres', 'SELECT pg_walfile_name(pg_current_wal_lsn() - 1)');
-		$primary->poll_query_until('postgres', "SELECT last_archived_wal COLLATE "C" >= '$last' FROM pg_stat_archiver") or die 'nothing is archived';
+		$primary->poll_query_until('postgres', "SELECT last_archived_wal COLLATE \"C\" >= '$last' FROM pg_stat_archiver") or die 'nothing is archived';
 		recover("pitr$round", $target, $least, $most);
 		system_or_bail('rm', '-rf', $primary->backup_dir . "/pitr$round");
 	}
