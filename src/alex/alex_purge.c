@@ -40,7 +40,7 @@ ask(Request *request, const uint64 *records, int n, int words, bool bottomup, in
 		uint64		tie = records[request->places[i] * (Size) (words + 1) + words];
 		TM_IndexStatus *status = &request->status[i];
 
-		alex_tie_to_tid(tie & ~ALEX_KILLED, &request->entries[i].tid);
+		alex_record_tid(op->irel, op->iblknum, tie, &request->entries[i].tid);
 		request->entries[i].id = i;
 		status->idxoffnum = i + 1;	/* for error messages: records have no numbers that would tell more */
 		status->knowndeletable = (tie & ALEX_KILLED) != 0;
