@@ -111,45 +111,106 @@ class Walk
 
 	void put(int c, const uint64_t *code, uint64_t *position) const { alex_put_code(&place(c), code, position); }
 
-	/** The code after this one, if there can be one. */
+	/**
+	 * Has a position of no possible record bits where none belong to the column? Then it is behind all codes of a narrow column, or
+	 * behind those of the image of a wide one.
+	 */
+	bool has_stray_bits(int c, const uint64_t *position) const
+	{
+		const AlexColumnPlace &place = layout_.place[c];
+		const bool shared = c > 0 && layout_.place[c - 1].null_word == place.first;
+
+		if (!place.wide)
+			return (position[place.first] & ~code_mask(c) & (shared ? ~(UINT64_C(3) << ALEX_SHARED_NULL_SHIFT) : UINT64_MAX)) != 0;
+		return place.null_shift == 0 && position[place.null_word] > kGreatestNull;
+	}
+
+	/** A bound that such a position is behind: no record has this code or a greater one of the column or the image. */
+	void beyond(int c, uint64_t *code) const
+	{
+		if (place(c).wide)
+			code[place(c).words] = kGreatestNull;
+		else
+			greatest(c, code);
+	}
+
+	/** The next code after this one that a record can have. Returns false if there is none. */
 	bool successor(int c, uint64_t *code) const
 	{
-		const int n = code_words(c);
+		const int image_words = place(c).words;
 
-		if (place(c).wide && code[n - 1] >= 3)
+		if (!place(c).wide)
+		{
+			if (code[0] == code_mask(c) && std::all_of(code + 1, code + image_words, [](uint64_t word) { return word == UINT64_MAX; }))
+				return false;
+			alex_code_after(&place(c), code, code);
+			return true;
+		}
+
+		const uint64_t value_bit = place(c).nulls_first ? 1 : 0;
+		uint64_t &null_bit = code[image_words];
+		const bool last = std::all_of(code, code + image_words, [](uint64_t word) { return word == UINT64_MAX; });
+
+		if (null_bit < value_bit || (last && null_bit == 0))
+			null_bit++;
+		else if (last)
 			return false;
-		if (!place(c).wide && code[0] >= ((place(c).mask << 2) | 3) && (n == 1 || code[1] == UINT64_MAX))
-			return false;
-		alex_code_after(&place(c), code, code);
+		else
+		{
+			null_bit = value_bit;
+			for (int i = image_words - 1; i >= 0; i--)
+				if (++code[i] != 0)
+					break;
+		}
 		return true;
 	}
 
-	/** The code before this one, if there can be one. */
+	/** The last code before this one that a record can have. Returns false if there is none. */
 	bool predecessor(int c, uint64_t *code) const
 	{
-		const int n = code_words(c);
+		const int image_words = place(c).words;
+		const bool first = std::all_of(code, code + image_words, [](uint64_t word) { return word == 0; });
 
-		if (std::all_of(code, code + n, [](uint64_t word) { return word == 0; }))
+		if (place(c).wide)
+		{
+			const uint64_t value_bit = place(c).nulls_first ? 1 : 0;
+			uint64_t &null_bit = code[image_words];
+			const bool last = std::all_of(code, code + image_words, [](uint64_t word) { return word == UINT64_MAX; });
+
+			if (null_bit > value_bit)
+			{
+				null_bit = last ? std::min<uint64_t>(null_bit - 1, 1) : value_bit;
+				return true;
+			}
+			if (first)
+				return null_bit-- > 0;
+			null_bit = value_bit;
+		}
+		else if (first)
 			return false;
-		for (int i = n - 1; i >= 0; i--)
+		for (int i = image_words - 1; i >= 0; i--)
 			if (code[i]-- != 0)
 				break;
-		/* null bits have no greater codes than this: there are two bits for them */
-		if (place(c).wide)
-			code[n - 1] = std::min<uint64_t>(code[n - 1], 3);
 		return true;
 	}
 
+	/** No record has this code or a greater one. */
 	void greatest(int c, uint64_t *code) const
 	{
 		std::fill_n(code, ALEX_CODE_WORDS, UINT64_MAX);
 		if (place(c).wide)
-			code[place(c).words] = 3;
+			code[place(c).words] = kGreatestNull;
 		else
-			code[0] = (place(c).mask << 2) | 3;
+			code[0] = code_mask(c);
 	}
 
   private:
+	/** What a place has room for: null bit and the bit beyond it. */
+	static constexpr uint64_t kGreatestNull = 3;
+
+	/** The bits of a narrow column's first word. */
+	uint64_t code_mask(int c) const { return (place(c).mask << 2) | 3; }
+
 	const AlexBox &box_;
 	const AlexKeyLayout &layout_;
 };
@@ -166,6 +227,14 @@ put_range(const Walk &walk, const Codes &codes, const AlexInterval &interval, ui
 	std::copy_n(low, walk.words() + 1, high);
 	walk.put(walk.last(), interval.low, low);
 	walk.put(walk.last(), interval.high, high);
+}
+
+/** The last code of an interval before "code", which is in it or its end; of an interval without any code of a record its first one. */
+void
+last_of_interval(const Walk &walk, int c, const AlexInterval &interval, uint64_t *code)
+{
+	if (!walk.predecessor(c, code) || before(code, interval.low, walk.code_words(c)))
+		set_code(code, interval.low, walk.code_words(c));
 }
 
 } // namespace
@@ -269,49 +338,67 @@ alex_box_next(const AlexBox *box, const uint64_t *position, uint64_t *low, uint6
 	const Walk walk(*box);
 	const AlexInterval *interval = nullptr; // of the column looked at
 	Codes codes;
+	bool stray = false;
+	bool found = false; // codes[c] is greater than the position's and in the set
 	int c;
 
 	/* as far as the position itself matches */
 	for (c = 0; c <= walk.last(); c++)
 	{
 		alex_column_code(&walk.place(c), position, codes[c]);
+		if (walk.has_stray_bits(c, position))
+		{
+			walk.beyond(c, codes[c]);
+			stray = true;
+			c++; /* the next code of this very column */
+			break;
+		}
 		if (!walk.restricted(c))
 			continue;
 		interval = walk.at_or_after(c, codes[c]);
-		if (interval == nullptr || before(codes[c], interval->low, walk.code_words(c)))
+		if (interval == nullptr)
 			break;
+		if (before(codes[c], interval->low, walk.code_words(c)))
+		{
+			set_code(codes[c], interval->low, walk.code_words(c));
+			found = true;
+			break;
+		}
 	}
-	if (c > walk.last())
+	if (c > walk.last() && !stray)
 	{
 		put_range(walk, codes, *interval, low, high);
 		std::copy_n(position, walk.words() + 1, low);
 		return true;
 	}
-	if (interval != nullptr)
-		set_code(codes[c], interval->low, walk.code_words(c));
-	else
+
+	/* nothing is left under the codes of the columns before: the next code of the last one that has one */
+	while (!found && --c >= 0)
 	{
-		/* nothing is left under the codes of the columns before: the next code of the last one that has one */
-		for (c--; c >= 0; c--)
-		{
-			if (!walk.successor(c, codes[c]))
-				continue;
-			if (!walk.restricted(c))
-				break;
-			interval = walk.at_or_after(c, codes[c]);
-			if (interval == nullptr)
-				continue;
-			if (before(codes[c], interval->low, walk.code_words(c)))
-				set_code(codes[c], interval->low, walk.code_words(c));
+		if (!walk.successor(c, codes[c]))
+			continue;
+		found = true;
+		if (!walk.restricted(c))
 			break;
-		}
-		if (c < 0)
-			return false;
+		interval = walk.at_or_after(c, codes[c]);
+		found = interval != nullptr;
+		if (found && before(codes[c], interval->low, walk.code_words(c)))
+			set_code(codes[c], interval->low, walk.code_words(c));
+	}
+	if (!found)
+		return false;
+
+	if (c == walk.last())
+	{
+		/* codes of it from this bound on */
+		AlexInterval part = *interval;
+
+		set_code(part.low, codes[c], walk.code_words(c));
+		put_range(walk, codes, part, low, high);
+		return true;
 	}
 
 	/* and the least codes behind it */
-	const bool in_last = c == walk.last();
-
 	for (c++; c <= walk.last(); c++)
 	{
 		if (walk.restricted(c))
@@ -323,13 +410,6 @@ alex_box_next(const AlexBox *box, const uint64_t *position, uint64_t *low, uint6
 			std::fill_n(codes[c], ALEX_CODE_WORDS, 0);
 	}
 	put_range(walk, codes, *interval, low, high);
-	if (in_last)
-	{
-		/* the interval may begin before the code */
-		walk.clear(low);
-		for (int i = 0; i <= walk.last(); i++)
-			walk.put(i, codes[i], low);
-	}
 	return true;
 }
 
@@ -345,6 +425,11 @@ alex_box_previous(const AlexBox *box, const uint64_t *position, uint64_t *low, u
 	for (c = 0; c <= walk.last(); c++)
 	{
 		alex_column_code(&walk.place(c), position, codes[c]);
+		if (walk.has_stray_bits(c, position))
+		{
+			walk.beyond(c, codes[c]);
+			break;
+		}
 		if (!walk.restricted(c))
 			continue;
 		interval = walk.at_or_after(c, codes[c]);
@@ -384,7 +469,7 @@ alex_box_previous(const AlexBox *box, const uint64_t *position, uint64_t *low, u
 			put_range(walk, codes, part, low, high);
 			return true;
 		}
-		walk.predecessor(c, codes[c]);
+		last_of_interval(walk, c, *interval, codes[c]);
 		break;
 	}
 	if (c < 0)
@@ -397,7 +482,7 @@ alex_box_previous(const AlexBox *box, const uint64_t *position, uint64_t *low, u
 		{
 			interval = &walk.set(c).back();
 			set_code(codes[c], interval->high, walk.code_words(c));
-			walk.predecessor(c, codes[c]);
+			last_of_interval(walk, c, *interval, codes[c]);
 		}
 		else
 			walk.greatest(c, codes[c]);

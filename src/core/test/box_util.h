@@ -1,0 +1,335 @@
+/*
+ * box_util.h - random layouts, rows and boxes, and what they mean without any code of the core.
+ */
+#ifndef ALEX_TEST_BOX_UTIL_H
+#define ALEX_TEST_BOX_UTIL_H
+
+#include <array>
+
+#include "../key_ranges.h"
+#include "test_util.h"
+
+namespace alex_test
+{
+
+using Image = unsigned __int128;
+
+/* A column of a row. */
+struct Value
+{
+	bool isnull = false;
+	Image image = 0;
+
+	bool operator==(const Value &) const = default;
+};
+
+struct Row
+{
+	std::vector<Value> values;
+	uint64_t tid;
+};
+
+/* The columns of a key. */
+struct Columns
+{
+	std::vector<AlexColumnSpec> specs;
+	AlexKeyLayout layout;
+
+	int count() const { return static_cast<int>(specs.size()); }
+	int words() const { return layout.words; }
+	const AlexColumnPlace &place(int c) const { return layout.place[c]; }
+	int code_words(int c) const { return alex_code_words(&layout.place[c]); }
+};
+
+inline Image
+greatest_image(int bits)
+{
+	return ~Image{0} >> (128 - bits);
+}
+
+inline std::array<uint64_t, ALEX_IMAGE_WORDS>
+image_words(const AlexColumnSpec &spec, Image image)
+{
+	if (spec.bits <= 64)
+		return {static_cast<uint64_t>(image), 0};
+	return {static_cast<uint64_t>(image >> 64), static_cast<uint64_t>(image)};
+}
+
+/* Any columns that fit into a key: at most "most" of them. */
+inline Columns
+random_columns(int most, Rng &rng)
+{
+	static constexpr uint16_t widths[] = {1, 2, 3, 8, 16, 31, 32, 33, 48, 59, 60, 64, 65, 80, 96, 123, 124, 128};
+	Columns columns;
+
+	do
+	{
+		columns.specs.resize(1 + below(rng, most));
+		for (AlexColumnSpec &spec : columns.specs)
+			/* 64 bits are the most common, and their null bits are elsewhere */
+			spec = {below(rng, 3) == 0 ? uint16_t{64} : widths[below(rng, std::size(widths))], below(rng, 2) == 0,
+					below(rng, 2) == 0};
+	} while (!alex_layout_columns(&columns.layout, columns.specs.data(), columns.count()));
+	return columns;
+}
+
+/* A few values of a column: both ends, neighbours, anything, and NULL. */
+inline std::vector<Value>
+some_values(const AlexColumnSpec &spec, size_t n, Rng &rng)
+{
+	const Image greatest = greatest_image(spec.bits);
+	std::vector<Value> values;
+	const auto add = [&](const Value &value) {
+		if (std::find(values.begin(), values.end(), value) == values.end())
+			values.push_back(value);
+	};
+
+	for (size_t i = 0; values.empty() || (i < 2 * n && values.size() < n); i++)
+		switch (below(rng, 7))
+		{
+			case 0:
+				add({true, 0});
+				break;
+			case 1:
+				add({false, 0});
+				break;
+			case 2:
+				add({false, greatest});
+				break;
+			case 3:
+				/* where a carry goes from word to word */
+				add({false, (Image{below(rng, 3)} << 64 | (below(rng, 2) == 0 ? 0 : UINT64_MAX)) & greatest});
+				break;
+			case 4:
+				if (!values.empty() && !values.back().isnull)
+					add({false, (values.back().image + 1) & greatest});
+				break;
+			default:
+				add({false, (Image{rng()} << 64 | rng()) & greatest});
+		}
+	return values;
+}
+
+/* The order of two values of a column: negative, 0 or positive. */
+inline int
+compare_values(const AlexColumnSpec &spec, const Value &a, const Value &b)
+{
+	if (a.isnull != b.isnull)
+		return a.isnull == spec.nulls_first ? -1 : 1;
+	if (a.isnull || a.image == b.image)
+		return 0;
+	return (a.image < b.image) != spec.descending ? -1 : 1;
+}
+
+/* The order of the first n columns of two rows. */
+inline int
+compare_rows(const Columns &columns, const Row &a, const Row &b, int n)
+{
+	for (int c = 0; c < n; c++)
+	{
+		const int order = compare_values(columns.specs[c], a.values[c], b.values[c]);
+
+		if (order != 0)
+			return order;
+	}
+	return 0;
+}
+
+inline bool
+row_before(const Columns &columns, const Row &a, const Row &b)
+{
+	const int order = compare_rows(columns, a, b, columns.count());
+
+	return order != 0 ? order < 0 : a.tid < b.tid;
+}
+
+/* The record of a row. */
+inline std::vector<uint64_t>
+record_of(const Columns &columns, const Row &row)
+{
+	std::vector<uint64_t> record(columns.words() + 1);
+
+	record.back() = row.tid;
+	for (int c = 0; c < columns.count(); c++)
+		alex_put_column(&columns.place(c), image_words(columns.specs[c], row.values[c].image).data(), row.values[c].isnull,
+						record.data());
+	return record;
+}
+
+inline std::array<uint64_t, ALEX_CODE_WORDS>
+code_of(const Columns &columns, int c, const Value &value)
+{
+	std::array<uint64_t, ALEX_CODE_WORDS> code = {};
+
+	if (value.isnull)
+		alex_null_code(&columns.place(c), code.data());
+	else
+		alex_image_code(&columns.place(c), image_words(columns.specs[c], value.image).data(), code.data());
+	return code;
+}
+
+inline uint64_t
+random_tid(Rng &rng)
+{
+	return below(rng, UINT64_C(1) << 32) << 16 | (1 + below(rng, 200));
+}
+
+/* Rows of a few values a column, so that most conditions select some of them; in order, no two of them the same. */
+inline std::vector<Row>
+random_rows(const Columns &columns, const std::vector<std::vector<Value>> &values, size_t n, Rng &rng)
+{
+	std::vector<Row> rows(n);
+
+	for (Row &row : rows)
+	{
+		for (const std::vector<Value> &column : values)
+			row.values.push_back(column[below(rng, column.size())]);
+		row.tid = below(rng, 50) << 16 | (1 + below(rng, 50));
+	}
+	const auto before = [&](const Row &a, const Row &b) { return row_before(columns, a, b); };
+	std::sort(rows.begin(), rows.end(), before);
+	rows.erase(std::unique(rows.begin(), rows.end(), [&](const Row &a, const Row &b) { return !before(a, b); }), rows.end());
+	return rows;
+}
+
+/* The condition "from <= value < to" on a column in the order of the index, or on one side only, or NULL or not. */
+struct Condition
+{
+	int kind; /* 0 .. 5, below */
+	Value from;
+	Value to;
+
+	bool
+	holds(const AlexColumnSpec &spec, const Value &value) const
+	{
+		switch (kind)
+		{
+			case 0:
+				return value == from;
+			case 1:
+				return compare_values(spec, value, from) >= 0 && compare_values(spec, value, to) < 0;
+			case 2:
+				return compare_values(spec, value, from) > 0 && !value.isnull;
+			case 3:
+				return compare_values(spec, value, from) < 0 && !value.isnull;
+			case 4:
+				return value.isnull;
+			default:
+				return !value.isnull;
+		}
+	}
+
+	/* false: it is empty */
+	bool
+	interval(const Columns &columns, int c, AlexInterval *interval) const
+	{
+		const AlexColumnPlace *place = &columns.place(c);
+		const int bytes = columns.code_words(c) * static_cast<int>(sizeof(uint64_t));
+		const auto low = code_of(columns, c, from);
+		const auto high = code_of(columns, c, to);
+
+		*interval = {};
+		alex_first_value_code(place, interval->low);
+		alex_end_of_values_code(place, interval->high);
+		switch (kind)
+		{
+			case 0:
+				std::memcpy(interval->low, low.data(), bytes);
+				alex_code_after(place, low.data(), interval->high);
+				break;
+			case 1:
+				std::memcpy(interval->low, low.data(), bytes);
+				std::memcpy(interval->high, high.data(), bytes);
+				break;
+			case 2:
+				if (from.isnull && !columns.specs[c].nulls_first)
+					return false;
+				if (!from.isnull)
+					alex_code_after(place, low.data(), interval->low);
+				break;
+			case 3:
+				if (from.isnull && columns.specs[c].nulls_first)
+					return false;
+				if (!from.isnull)
+					std::memcpy(interval->high, low.data(), bytes);
+				break;
+			case 4:
+				alex_null_code(place, interval->low);
+				alex_code_after(place, interval->low, interval->high);
+				break;
+			default:
+				break;
+		}
+		return alex_code_compare(interval->low, interval->high, columns.code_words(c)) < 0;
+	}
+};
+
+inline Condition
+random_condition(const std::vector<Value> &values, Rng &rng)
+{
+	static constexpr int kinds[] = {0, 0, 0, 0, 1, 1, 2, 3, 4, 5};
+
+	return {kinds[below(rng, std::size(kinds))], values[below(rng, values.size())], values[below(rng, values.size())]};
+}
+
+/* Conditions on some columns, any one of each column's has to hold, and the box they make. */
+class RandomBox
+{
+public:
+	RandomBox(const Columns &columns, const std::vector<std::vector<Value>> &values, Rng &rng)
+		: columns_(columns), conditions_(columns.count()), sets_(columns.count())
+	{
+		alex_box_begin(&box_, &columns.layout);
+		do
+			for (int c = 0; c < columns.count(); c++)
+				restrict(c, values[c], rng);
+		while (box_.columns == 0);
+	}
+	RandomBox(const RandomBox &) = delete;
+	RandomBox &operator=(const RandomBox &) = delete;
+
+	const AlexBox *box() const { return &box_; }
+
+	bool
+	holds(const Row &row) const
+	{
+		for (int c = 0; c < columns_.count(); c++)
+			if (!sets_[c].empty() && std::none_of(conditions_[c].begin(), conditions_[c].end(), [&](const Condition &condition) {
+					return condition.holds(columns_.specs[c], row.values[c]);
+				}))
+				return false;
+		return true;
+	}
+
+private:
+	void
+	restrict(int c, const std::vector<Value> &values, Rng &rng)
+	{
+		if (below(rng, 3) == 0 || !sets_[c].empty())
+			return;
+		for (size_t n = 1 + (below(rng, 2) == 0 ? below(rng, 4) : 0); n > 0; n--)
+		{
+			const Condition condition = random_condition(values, rng);
+			AlexInterval interval;
+
+			if (!condition.interval(columns_, c, &interval))
+				continue;
+			conditions_[c].push_back(condition);
+			sets_[c].push_back(interval);
+		}
+		if (sets_[c].empty())
+			return;
+		sets_[c].resize(alex_intervals_normalize(sets_[c].data(), static_cast<uint32_t>(sets_[c].size()), columns_.code_words(c),
+												 nullptr));
+		alex_box_restrict(&box_, c, sets_[c].data(), static_cast<uint32_t>(sets_[c].size()));
+	}
+
+	const Columns &columns_;
+	std::vector<std::vector<Condition>> conditions_;
+	std::vector<std::vector<AlexInterval>> sets_;
+	AlexBox box_;
+};
+
+} // namespace alex_test
+
+#endif
