@@ -85,7 +85,9 @@ alex_collect_box(const void *page, const AlexBox *box, const uint64_t *low, cons
 				return ALEX_OUT_OF_ORDER;
 		}
 
-		const uint32_t kept = keep_matching(box, out + n * stride, read, stride);
+		/* often all of them are in the range found first */
+		const bool in_range = read > 0 && (backward ? alex_compare(last, range_low, words) >= 0 : alex_compare(last, range_high, words) < 0);
+		const uint32_t kept = in_range ? read : keep_matching(box, out + n * stride, read, stride);
 
 		n += kept;
 		run = kept == read ? std::min<uint32_t>(run * 4, ALEX_MAX_RECORDS) : kFirstRun;
