@@ -7,7 +7,7 @@
 #ifndef ALEX_TEST_NODE_CHECKS_H
 #define ALEX_TEST_NODE_CHECKS_H
 
-#include "test_util.h"
+#include "box_util.h"
 
 namespace alex_test
 {
@@ -127,6 +127,45 @@ disguise(Page &page, int words)
 	}
 }
 
+/* Reads the leaf through a box to the end, in either direction, which has to come whatever its records are. */
+inline void
+exercise_box(const Page &page, int words, const Records &records, Rng &rng)
+{
+	Columns columns = random_columns(4, rng);
+	std::vector<std::vector<Value>> values;
+
+	while (columns.words() > words)
+		columns = random_columns(4, rng);
+	columns.layout.words = static_cast<uint8_t>(words);
+	for (const AlexColumnSpec &spec : columns.specs)
+		values.push_back(some_values(spec, 1 + below(rng, 5), rng));
+
+	const RandomBox box(columns, values, rng);
+	const bool backward = below(rng, 2) == 0;
+	const bool living = below(rng, 2) == 0;
+	const auto max = static_cast<uint32_t>(1 + below(rng, below(rng, 2) == 0 ? 4 : 3000));
+	Words out(static_cast<size_t>(max + alex_delta_count(page.data())) * (words + 1));
+	uint64_t low[position_max];
+	uint64_t high[position_max];
+	uint64_t rest[position_max];
+	bool more = true;
+
+	interesting_position(records, words, rng, low);
+	interesting_position(records, words, rng, high);
+	for (uint32_t steps = 0; more && alex_compare(low, high, words) < 0; steps++)
+	{
+		const uint32_t n = alex_collect_box(page.data(), box.box(), low, high, backward, living, max, out.get(), &more, rest);
+
+		if (n == ALEX_OUT_OF_ORDER)
+			return;
+		require(n <= max, "collect_box returns at most max");
+		require(alex_compare(rest, low, words) >= 0 && alex_compare(rest, high, words) <= 0, "collect_box goes on in the range");
+		require(!more || alex_compare(rest, backward ? high : low, words) != 0, "collect_box goes on");
+		require(steps <= alex_place_count(page.data()), "collect_box ends");
+		std::copy_n(rest, words + 1, backward ? high : low);
+	}
+}
+
 /*
  * Returns false if the page is no node; otherwise does everything with it. "pristine": the core made it, so it has to
  * be sound.
@@ -205,6 +244,9 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 			require(alex_node_validate(part.data(), words, page_size, scratch_of(stride, page_size, 1)) == nullptr, "truncated node is sound");
 		}
 	}
+
+	if (level == 0)
+		exercise_box(page, words, records, rng);
 
 	/* what a writer would go on to do with the records it decoded */
 	Page copy = page;
