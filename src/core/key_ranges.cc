@@ -237,6 +237,210 @@ last_of_interval(const Walk &walk, int c, const AlexInterval &interval, uint64_t
 		set_code(code, interval.low, walk.code_words(c));
 }
 
+/** alex_box_next() of a box without parts. */
+bool
+next_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint64_t *high)
+{
+	const Walk walk(box);
+	const AlexInterval *interval = nullptr; // of the column looked at
+	Codes codes;
+	bool stray = false;
+	bool found = false; // codes[c] is greater than the position's and in the set
+	int c;
+
+	/* as far as the position itself matches */
+	for (c = 0; c <= walk.last(); c++)
+	{
+		alex_column_code(&walk.place(c), position, codes[c]);
+		if (walk.has_stray_bits(c, position))
+		{
+			walk.beyond(c, codes[c]);
+			stray = true;
+			c++; /* the next code of this very column */
+			break;
+		}
+		if (!walk.restricted(c))
+			continue;
+		interval = walk.at_or_after(c, codes[c]);
+		if (interval == nullptr)
+			break;
+		if (before(codes[c], interval->low, walk.code_words(c)))
+		{
+			set_code(codes[c], interval->low, walk.code_words(c));
+			found = true;
+			break;
+		}
+	}
+	if (c > walk.last() && !stray)
+	{
+		put_range(walk, codes, *interval, low, high);
+		std::copy_n(position, walk.words() + 1, low);
+		return true;
+	}
+
+	/* nothing is left under the codes of the columns before: the next code of the last one that has one */
+	while (!found && --c >= 0)
+	{
+		if (!walk.successor(c, codes[c]))
+			continue;
+		found = true;
+		if (!walk.restricted(c))
+			break;
+		interval = walk.at_or_after(c, codes[c]);
+		found = interval != nullptr;
+		if (found && before(codes[c], interval->low, walk.code_words(c)))
+			set_code(codes[c], interval->low, walk.code_words(c));
+	}
+	if (!found)
+		return false;
+
+	if (c == walk.last())
+	{
+		/* codes of it from this bound on */
+		AlexInterval part = *interval;
+
+		set_code(part.low, codes[c], walk.code_words(c));
+		put_range(walk, codes, part, low, high);
+		return true;
+	}
+
+	/* and the least codes behind it */
+	for (c++; c <= walk.last(); c++)
+	{
+		if (walk.restricted(c))
+		{
+			interval = &walk.set(c).front();
+			set_code(codes[c], interval->low, walk.code_words(c));
+		}
+		else
+			std::fill_n(codes[c], ALEX_CODE_WORDS, 0);
+	}
+	put_range(walk, codes, *interval, low, high);
+	return true;
+}
+
+/** alex_box_previous() of a box without parts. */
+bool
+previous_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint64_t *high)
+{
+	const Walk walk(box);
+	const AlexInterval *interval = nullptr;
+	Codes codes;
+	int c;
+
+	/* as far as codes of the position match: something with the same ones may come before it */
+	for (c = 0; c <= walk.last(); c++)
+	{
+		alex_column_code(&walk.place(c), position, codes[c]);
+		if (walk.has_stray_bits(c, position))
+		{
+			walk.beyond(c, codes[c]);
+			break;
+		}
+		if (!walk.restricted(c))
+			continue;
+		interval = walk.at_or_after(c, codes[c]);
+		if (interval == nullptr || !walk.holds(c, interval, codes[c]))
+			break;
+	}
+	if (c > walk.last())
+	{
+		put_range(walk, codes, *interval, low, high);
+		std::copy_n(position, walk.words() + 1, high);
+		if (compare_positions(low, high, walk.words()) < 0)
+			return true;
+		/* the position is the first of its interval */
+		c = walk.last();
+	}
+
+	/* the greatest smaller code of the last column that has one */
+	for (; c >= 0; c--)
+	{
+		if (!walk.restricted(c))
+		{
+			if (walk.predecessor(c, codes[c]))
+				break;
+			continue;
+		}
+		interval = walk.before_code(c, codes[c]);
+		if (interval == nullptr)
+			continue;
+		if (before(interval->high, codes[c], walk.code_words(c)))
+			set_code(codes[c], interval->high, walk.code_words(c));
+		if (c == walk.last())
+		{
+			/* codes of it up to this bound */
+			AlexInterval part = *interval;
+
+			set_code(part.high, codes[c], walk.code_words(c));
+			put_range(walk, codes, part, low, high);
+			return true;
+		}
+		last_of_interval(walk, c, *interval, codes[c]);
+		break;
+	}
+	if (c < 0)
+		return false;
+
+	/* and the greatest codes behind it */
+	for (c++; c <= walk.last(); c++)
+	{
+		if (walk.restricted(c))
+		{
+			interval = &walk.set(c).back();
+			set_code(codes[c], interval->high, walk.code_words(c));
+			last_of_interval(walk, c, *interval, codes[c]);
+		}
+		else
+			walk.greatest(c, codes[c]);
+	}
+	put_range(walk, codes, *interval, low, high);
+	return true;
+}
+
+/** alex_box_matches() of a box without parts. */
+bool
+matches(const AlexBox &box, const uint64_t *record)
+{
+	const Walk walk(box);
+
+	for (int c = 0; c < box.columns; c++)
+	{
+		uint64_t code[ALEX_CODE_WORDS];
+
+		if (!walk.restricted(c))
+			continue;
+		alex_column_code(&walk.place(c), record, code);
+
+		const AlexInterval *interval = walk.at_or_after(c, code);
+
+		if (interval == nullptr || !walk.holds(c, interval, code))
+			return false;
+	}
+	return true;
+}
+
+/** Restricts a column of a box to what it has in common with an interval, in "space". False if that is nothing. */
+bool
+restrict_further(AlexBox &box, int c, const AlexInterval &by, AlexInterval **space)
+{
+	const int words = alex_code_words(&box.layout->place[c]);
+	const bool restricted = c < box.columns && box.set[c].n > 0;
+	uint32_t n = 1;
+
+	if (empty(by, words))
+		return false;
+	if (restricted)
+		n = alex_intervals_intersect(box.set[c].intervals, box.set[c].n, &by, 1, words, *space, nullptr);
+	else
+		**space = by;
+	if (n == 0)
+		return false;
+	alex_box_restrict(&box, c, *space, n);
+	*space += n;
+	return true;
+}
+
 } // namespace
 
 extern "C" uint32_t
@@ -322,6 +526,8 @@ alex_box_begin(AlexBox *box, const AlexKeyLayout *layout)
 {
 	box->layout = layout;
 	box->columns = 0;
+	box->parts = nullptr;
+	box->n_parts = 0;
 }
 
 extern "C" void
@@ -332,182 +538,86 @@ alex_box_restrict(AlexBox *box, int column, const AlexInterval *intervals, uint3
 	box->set[column] = AlexBoxSet{intervals, n};
 }
 
+extern "C" size_t
+alex_box_split_space(const AlexBox *box, const AlexRowMember *row, int n)
+{
+	size_t space = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		const int c = row[i].column;
+
+		/* alex_intervals_intersect() twice, with one interval */
+		space += 2 * (std::max<size_t>(c < box->columns ? box->set[c].n : 0, 1) + 1);
+	}
+	return space;
+}
+
+extern "C" uint32_t
+alex_box_split(const AlexBox *box, const AlexRowMember *row, int n, AlexBox *parts, AlexInterval *space)
+{
+	AlexBox equal = *box; // in all members so far
+	uint32_t found = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		parts[found] = equal;
+		if (restrict_further(parts[found], row[i].column, row[i].beyond, &space))
+			found++;
+		if (!restrict_further(equal, row[i].column, row[i].equal, &space))
+			break;
+	}
+	return found;
+}
+
 extern "C" bool
 alex_box_next(const AlexBox *box, const uint64_t *position, uint64_t *low, uint64_t *high)
 {
-	const Walk walk(*box);
-	const AlexInterval *interval = nullptr; // of the column looked at
-	Codes codes;
-	bool stray = false;
-	bool found = false; // codes[c] is greater than the position's and in the set
-	int c;
+	const int words = box->layout->words;
+	bool found = false;
 
-	/* as far as the position itself matches */
-	for (c = 0; c <= walk.last(); c++)
+	if (box->n_parts == 0)
+		return next_range(*box, position, low, high);
+	for (const AlexBox &part : std::span(box->parts, box->n_parts))
 	{
-		alex_column_code(&walk.place(c), position, codes[c]);
-		if (walk.has_stray_bits(c, position))
-		{
-			walk.beyond(c, codes[c]);
-			stray = true;
-			c++; /* the next code of this very column */
-			break;
-		}
-		if (!walk.restricted(c))
-			continue;
-		interval = walk.at_or_after(c, codes[c]);
-		if (interval == nullptr)
-			break;
-		if (before(codes[c], interval->low, walk.code_words(c)))
-		{
-			set_code(codes[c], interval->low, walk.code_words(c));
-			found = true;
-			break;
-		}
-	}
-	if (c > walk.last() && !stray)
-	{
-		put_range(walk, codes, *interval, low, high);
-		std::copy_n(position, walk.words() + 1, low);
-		return true;
-	}
+		uint64_t part_low[ALEX_MAX_WORDS + 1];
+		uint64_t part_high[ALEX_MAX_WORDS + 1];
 
-	/* nothing is left under the codes of the columns before: the next code of the last one that has one */
-	while (!found && --c >= 0)
-	{
-		if (!walk.successor(c, codes[c]))
+		if (!next_range(part, position, part_low, part_high) || (found && compare_positions(low, part_low, words) <= 0))
 			continue;
 		found = true;
-		if (!walk.restricted(c))
-			break;
-		interval = walk.at_or_after(c, codes[c]);
-		found = interval != nullptr;
-		if (found && before(codes[c], interval->low, walk.code_words(c)))
-			set_code(codes[c], interval->low, walk.code_words(c));
+		std::copy_n(part_low, words + 1, low);
+		std::copy_n(part_high, words + 1, high);
 	}
-	if (!found)
-		return false;
-
-	if (c == walk.last())
-	{
-		/* codes of it from this bound on */
-		AlexInterval part = *interval;
-
-		set_code(part.low, codes[c], walk.code_words(c));
-		put_range(walk, codes, part, low, high);
-		return true;
-	}
-
-	/* and the least codes behind it */
-	for (c++; c <= walk.last(); c++)
-	{
-		if (walk.restricted(c))
-		{
-			interval = &walk.set(c).front();
-			set_code(codes[c], interval->low, walk.code_words(c));
-		}
-		else
-			std::fill_n(codes[c], ALEX_CODE_WORDS, 0);
-	}
-	put_range(walk, codes, *interval, low, high);
-	return true;
+	return found;
 }
 
 extern "C" bool
 alex_box_previous(const AlexBox *box, const uint64_t *position, uint64_t *low, uint64_t *high)
 {
-	const Walk walk(*box);
-	const AlexInterval *interval = nullptr;
-	Codes codes;
-	int c;
+	const int words = box->layout->words;
+	bool found = false;
 
-	/* as far as codes of the position match: something with the same ones may come before it */
-	for (c = 0; c <= walk.last(); c++)
+	if (box->n_parts == 0)
+		return previous_range(*box, position, low, high);
+	for (const AlexBox &part : std::span(box->parts, box->n_parts))
 	{
-		alex_column_code(&walk.place(c), position, codes[c]);
-		if (walk.has_stray_bits(c, position))
-		{
-			walk.beyond(c, codes[c]);
-			break;
-		}
-		if (!walk.restricted(c))
+		uint64_t part_low[ALEX_MAX_WORDS + 1];
+		uint64_t part_high[ALEX_MAX_WORDS + 1];
+
+		if (!previous_range(part, position, part_low, part_high) || (found && compare_positions(high, part_high, words) >= 0))
 			continue;
-		interval = walk.at_or_after(c, codes[c]);
-		if (interval == nullptr || !walk.holds(c, interval, codes[c]))
-			break;
+		found = true;
+		std::copy_n(part_low, words + 1, low);
+		std::copy_n(part_high, words + 1, high);
 	}
-	if (c > walk.last())
-	{
-		put_range(walk, codes, *interval, low, high);
-		std::copy_n(position, walk.words() + 1, high);
-		if (compare_positions(low, high, walk.words()) < 0)
-			return true;
-		/* the position is the first of its interval */
-		c = walk.last();
-	}
-
-	/* the greatest smaller code of the last column that has one */
-	for (; c >= 0; c--)
-	{
-		if (!walk.restricted(c))
-		{
-			if (walk.predecessor(c, codes[c]))
-				break;
-			continue;
-		}
-		interval = walk.before_code(c, codes[c]);
-		if (interval == nullptr)
-			continue;
-		if (before(interval->high, codes[c], walk.code_words(c)))
-			set_code(codes[c], interval->high, walk.code_words(c));
-		if (c == walk.last())
-		{
-			/* codes of it up to this bound */
-			AlexInterval part = *interval;
-
-			set_code(part.high, codes[c], walk.code_words(c));
-			put_range(walk, codes, part, low, high);
-			return true;
-		}
-		last_of_interval(walk, c, *interval, codes[c]);
-		break;
-	}
-	if (c < 0)
-		return false;
-
-	/* and the greatest codes behind it */
-	for (c++; c <= walk.last(); c++)
-	{
-		if (walk.restricted(c))
-		{
-			interval = &walk.set(c).back();
-			set_code(codes[c], interval->high, walk.code_words(c));
-			last_of_interval(walk, c, *interval, codes[c]);
-		}
-		else
-			walk.greatest(c, codes[c]);
-	}
-	put_range(walk, codes, *interval, low, high);
-	return true;
+	return found;
 }
 
 extern "C" bool
 alex_box_matches(const AlexBox *box, const uint64_t *record)
 {
-	const Walk walk(*box);
-
-	for (int c = 0; c < box->columns; c++)
-	{
-		uint64_t code[ALEX_CODE_WORDS];
-
-		if (!walk.restricted(c))
-			continue;
-		alex_column_code(&walk.place(c), record, code);
-
-		const AlexInterval *interval = walk.at_or_after(c, code);
-
-		if (interval == nullptr || !walk.holds(c, interval, code))
-			return false;
-	}
-	return true;
+	if (box->n_parts == 0)
+		return matches(*box, record);
+	return std::any_of(box->parts, box->parts + box->n_parts, [&](const AlexBox &part) { return matches(part, record); });
 }

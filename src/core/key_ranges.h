@@ -10,6 +10,8 @@
 #ifndef ALEX_KEY_RANGES_H
 #define ALEX_KEY_RANGES_H
 
+#include <stddef.h>
+
 #include "key_layout.h"
 
 #ifdef __cplusplus
@@ -58,6 +60,8 @@ typedef struct AlexBox
 	const AlexKeyLayout *layout;
 	int columns; /* up to the last with a set; what comes behind may be anything */
 	AlexBoxSet set[ALEX_MAX_KEY_COLUMNS];
+	const struct AlexBox *parts; /* if there are any, the box is only what is in one of them, and "set" does not count */
+	uint32_t n_parts;
 } AlexBox;
 
 /* Begins a box that holds every key. */
@@ -65,6 +69,28 @@ void alex_box_begin(AlexBox *box, const AlexKeyLayout *layout);
 
 /* Restricts a column, once, to a set of at least one interval. */
 void alex_box_restrict(AlexBox *box, int column, const AlexInterval *intervals, uint32_t n);
+
+/*
+ * A member of a row comparison: (a, b) > (1, 2) means a > 1 OR (a = 1 AND b > 2). The intervals hold no NULL, and may be empty, as for
+ * a member that is compared with NULL. "beyond" of the last member has what is equal, too, if that satisfies the comparison.
+ * Where "equal" needs a recheck, the row ends there, and "beyond" has it: what comes behind cannot tell then.
+ */
+typedef struct AlexRowMember
+{
+	int column; /* any one, in any order */
+	AlexInterval equal;
+	AlexInterval beyond;
+} AlexRowMember;
+
+/* Intervals that alex_box_split() needs at most. */
+size_t alex_box_split_space(const AlexBox *box, const AlexRowMember *row, int n);
+
+/*
+ * Cuts a box without parts by a row comparison of n members: into at most n boxes that have no record in common, for
+ * which "parts" has room; what is in none of them does not satisfy it. Their sets are in "space". Returns how many there are. A second
+ * comparison cuts each part again.
+ */
+uint32_t alex_box_split(const AlexBox *box, const AlexRowMember *row, int n, AlexBox *parts, AlexInterval *space);
 
 /*
  * The first range of positions at or after "position" that are all in the box: low >= position. Some, or all, may be the positions of no

@@ -272,18 +272,97 @@ random_condition(const std::vector<Value> &values, Rng &rng)
 	return {kinds[below(rng, std::size(kinds))], values[below(rng, values.size())], values[below(rng, values.size())]};
 }
 
-/* Conditions on some columns, any one of each column's has to hold, and the box they make. */
+/* A row comparison with values of some columns, in any order: (c2, c0) >= (...), in the order of the types, not of the index. */
+struct RowCondition
+{
+	std::vector<int> members;
+	std::vector<Value> arguments;
+	bool greater;
+	bool or_equal;
+
+	/* As nbtree has it: a NULL is as far as a comparison comes, on either side. */
+	bool
+	holds(const Row &row) const
+	{
+		for (size_t i = 0; i < members.size(); i++)
+		{
+			const Value &value = row.values[members[i]];
+
+			if (value.isnull || arguments[i].isnull)
+				return false;
+			if (value.image != arguments[i].image)
+				return (value.image > arguments[i].image) == greater;
+		}
+		return or_equal;
+	}
+
+	std::vector<AlexRowMember>
+	row(const Columns &columns) const
+	{
+		std::vector<AlexRowMember> row;
+
+		for (size_t i = 0; i < members.size(); i++)
+		{
+			const int c = members[i];
+			const AlexColumnPlace *place = &columns.place(c);
+			const bool with_equal = i + 1 == members.size() && or_equal;
+			AlexRowMember member = {};
+
+			member.column = c;
+			if (!arguments[i].isnull)
+			{
+				const auto code = code_of(columns, c, arguments[i]);
+
+				std::copy(code.begin(), code.end(), member.equal.low);
+				alex_code_after(place, code.data(), member.equal.high);
+				alex_first_value_code(place, member.beyond.low);
+				alex_end_of_values_code(place, member.beyond.high);
+				if (greater != columns.specs[c].descending)
+					std::copy_n(with_equal ? member.equal.low : member.equal.high, columns.code_words(c), member.beyond.low);
+				else
+					std::copy_n(with_equal ? member.equal.high : member.equal.low, columns.code_words(c), member.beyond.high);
+			}
+			row.push_back(member);
+		}
+		return row;
+	}
+};
+
+inline RowCondition
+random_row_condition(const std::vector<std::vector<Value>> &values, Rng &rng)
+{
+	RowCondition condition{{}, {}, below(rng, 2) == 0, below(rng, 2) == 0};
+
+	for (size_t n = 1 + below(rng, values.size() + 1); n > 0; n--)
+	{
+		/* mostly in order, as they are written */
+		const size_t next = below(rng, 4) == 0 ? below(rng, values.size()) : condition.members.size() % values.size();
+
+		condition.members.push_back(static_cast<int>(next));
+		condition.arguments.push_back(values[next][below(rng, values[next].size())]);
+	}
+	return condition;
+}
+
+/* Conditions on some columns, any one of each column's has to hold, up to two row comparisons, and the box they make. */
 class RandomBox
 {
 public:
 	RandomBox(const Columns &columns, const std::vector<std::vector<Value>> &values, Rng &rng)
 		: columns_(columns), conditions_(columns.count()), sets_(columns.count())
 	{
+		const size_t rows = below(rng, 2) == 0 ? 1 + below(rng, 2) : 0;
+
 		alex_box_begin(&box_, &columns.layout);
-		do
+		for (int c = 0; c < columns.count(); c++)
+			restrict(c, values[c], rng);
+		/* a box cannot be empty: a comparison that leaves nothing is left out */
+		while (row_conditions_.size() < rows && add_row(random_row_condition(values, rng)))
+			continue;
+		/* nor without any restriction */
+		while (box_.columns == 0 && parts_.empty())
 			for (int c = 0; c < columns.count(); c++)
 				restrict(c, values[c], rng);
-		while (box_.columns == 0);
 	}
 	RandomBox(const RandomBox &) = delete;
 	RandomBox &operator=(const RandomBox &) = delete;
@@ -298,7 +377,8 @@ public:
 					return condition.holds(columns_.specs[c], row.values[c]);
 				}))
 				return false;
-		return true;
+		return std::all_of(row_conditions_.begin(), row_conditions_.end(),
+						   [&](const RowCondition &condition) { return condition.holds(row); });
 	}
 
 private:
@@ -324,9 +404,38 @@ private:
 		alex_box_restrict(&box_, c, sets_[c].data(), static_cast<uint32_t>(sets_[c].size()));
 	}
 
+	/* false: nothing would be left */
+	bool
+	add_row(const RowCondition &condition)
+	{
+		const std::vector<AlexRowMember> row = condition.row(columns_);
+		const std::vector<AlexBox> before = parts_.empty() ? std::vector<AlexBox>{box_} : parts_;
+		std::vector<AlexBox> after;
+
+		for (const AlexBox &part : before)
+		{
+			const auto n = static_cast<int>(row.size());
+			std::vector<AlexBox> cut(row.size());
+
+			spaces_.push_back(std::make_unique<AlexInterval[]>(alex_box_split_space(&part, row.data(), n)));
+			cut.resize(alex_box_split(&part, row.data(), n, cut.data(), spaces_.back().get()));
+			after.insert(after.end(), cut.begin(), cut.end());
+		}
+		if (after.empty())
+			return false;
+		parts_ = std::move(after);
+		row_conditions_.push_back(condition);
+		box_.parts = parts_.data();
+		box_.n_parts = static_cast<uint32_t>(parts_.size());
+		return true;
+	}
+
 	const Columns &columns_;
 	std::vector<std::vector<Condition>> conditions_;
 	std::vector<std::vector<AlexInterval>> sets_;
+	std::vector<RowCondition> row_conditions_;
+	std::vector<AlexBox> parts_;
+	std::vector<std::unique_ptr<AlexInterval[]>> spaces_;
 	AlexBox box_;
 };
 
