@@ -35,7 +35,7 @@
 extern "C" {
 #endif
 
-#define ALEX_MAX_WORDS 64					  /* key words of a record: 32 columns of two */
+#define ALEX_MAX_WORDS 95					  /* key words of a record: 32 columns of two, and words of null bits between them */
 #define ALEX_MAX_COLUMNS (ALEX_MAX_WORDS + 2)	  /* key words, tie, child */
 #define ALEX_MAX_RECORD_WORDS ALEX_MAX_COLUMNS
 
