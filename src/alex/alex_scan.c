@@ -158,6 +158,21 @@ prepare(IndexScanDesc scan)
 #endif
 }
 
+void
+alex_scan_skip(AlexScan *so)
+{
+	uint64		low[ALEX_MAX_WORDS + 1];
+	uint64		high[ALEX_MAX_WORDS + 1];
+	int			words = so->index.words;
+
+	if (so->forward)
+		alex_copy_position(so, so->low, alex_box_next(&so->plan.box, so->low, low, high) &&
+						   alex_compare(low, so->high, words) < 0 ? low : so->high);
+	else
+		alex_copy_position(so, so->high, alex_box_previous(&so->plan.box, so->high, low, high) &&
+						   alex_compare(high, so->low, words) > 0 ? high : so->low);
+}
+
 bool
 alex_scan_enter_range(AlexScan *so, int i)
 {
@@ -165,6 +180,8 @@ alex_scan_enter_range(AlexScan *so, int i)
 	if (i < 0 || i >= so->plan.n)
 		return false;
 	alex_plan_range(&so->index.key, &so->plan, i, so->low, so->high);
+	if (so->plan.filtered)
+		alex_scan_skip(so);
 	so->recheck = alex_plan_recheck(&so->plan, i);
 	return true;
 }

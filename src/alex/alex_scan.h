@@ -88,7 +88,13 @@ alex_scan_previous(const AlexScan *so, const uint64 *position, uint64 *previous)
 			break;
 }
 
-/* Makes range i the current one, with all of it still to come. False if there is none. */
+/*
+ * Of a plan that filters: moves the beginning of what is to come, in the direction of the scan, to the next position that can match, so
+ * that no leaf is read for what comes before it.
+ */
+extern void alex_scan_skip(AlexScan *so);
+
+/* Makes range i the current one, with all of it still to come that can match. False if there is none. */
 extern bool alex_scan_enter_range(AlexScan *so, int i);
 
 /* The leaf that covers the position, pinned and share-locked: the hinted block if it does, else by route or descent. */

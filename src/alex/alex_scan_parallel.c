@@ -144,6 +144,8 @@ alex_scan_claim(IndexScanDesc scan, bool forward)
 	{
 		alex_scan_enter_range(so, shared->current);
 		alex_copy_position(so, forward ? so->low : so->high, shared->position);
+		if (so->plan.filtered && so->current >= 0 && so->current < so->plan.n)
+			alex_scan_skip(so);
 	}
 	while (so->current >= 0 && so->current < so->plan.n && alex_compare(so->low, so->high, words) >= 0)
 		alex_scan_enter_range(so, so->current + step);
