@@ -5,7 +5,7 @@
 #
 # OPS=n       row operations a type (default 100000)
 # SEED=n      another run (default 1); SEED=random prints which one it was
-# TYPES=...   only these types, separated by blanks
+# TYPES=...   only these types, separated by blanks; "columns": indexes on several columns
 
 use strict;
 use warnings;
@@ -25,7 +25,7 @@ my $node = new_node('differential');
 $node->start;
 load_helpers($node);
 my @types = split /\n/, $node->safe_psql('postgres', 'SELECT typ FROM t_types ORDER BY 1');
-@types = split / /, $ENV{TYPES} if $ENV{TYPES};
+@types = grep { $_ ne 'columns' } split / /, $ENV{TYPES} if $ENV{TYPES};
 
 # Everything below is one psql script a type, in a schema of its own.
 sub script
@@ -139,8 +139,86 @@ SQL
 	return $sql;
 }
 
+# The same with indexes on several columns, all shapes of them on one table: so many operations on each.
+sub columns_script
+{
+	my ($n) = @_;
+	my $am = am();
+	my $rounds = 6;
+	my $round_ops = int($ops / $rounds) + 1;
+	my $sql = <<SQL;
+\\set ON_ERROR_STOP 1
+\\set VERBOSITY default
+SET client_min_messages = warning;
+CREATE SCHEMA diff_columns;
+SET search_path = diff_columns, public;
+SET TimeZone = 'UTC';
+SELECT t_columns_table('d', '$am');
+CREATE SEQUENCE d_id;
+
+CREATE FUNCTION work(variety int, n int) RETURNS int LANGUAGE plpgsql AS \$\$
+DECLARE
+	done int := 0;
+	changed int;
+	r float8;
+	last int8 := (SELECT last_value FROM d_id);
+	pick int8;
+BEGIN
+	FOR i IN 1..n LOOP
+		r := random();
+		pick := last - floor(power(random(), 2) * last);
+		IF r < 0.5 THEN
+			last := nextval('d_id');
+			INSERT INTO d SELECT * FROM t_columns_row(last, variety)
+				AS x(id int8, a int2, b int8, c timestamptz, d uuid, e float8, f bool, g int4, h interval);
+		ELSIF r < 0.65 THEN
+			UPDATE d SET b = x.b, c = x.c, e = x.e, f = x.f FROM t_columns_row(pick, variety)
+				AS x(id int8, a int2, b int8, c timestamptz, d uuid, e float8, f bool, g int4, h interval) WHERE d.id = pick;
+		ELSIF r < 0.75 THEN
+			UPDATE d SET g = g / 2, a = NULL WHERE id = pick;
+		ELSIF r < 0.999 THEN
+			DELETE FROM d WHERE id = pick;
+		ELSE
+			DELETE FROM d WHERE a = (SELECT a FROM d WHERE id >= pick ORDER BY id LIMIT 1) AND b % 3 = 0;
+		END IF;
+		GET DIAGNOSTICS changed = ROW_COUNT;
+		done := done + changed;
+	END LOOP;
+	RETURN done;
+END \$\$;
+CREATE PROCEDURE round(variety int, wanted int) LANGUAGE plpgsql AS \$\$
+DECLARE
+	done int := 0;
+BEGIN
+	WHILE done < wanted LOOP
+		done := done + work(variety, 1 + floor(random() * 500)::int);
+		IF random() < 0.1 THEN ROLLBACK; ELSE COMMIT; END IF;
+	END LOOP;
+	UPDATE total SET n = n + done;
+END \$\$;
+CREATE TABLE total (n int8);
+INSERT INTO total VALUES (0);
+SELECT setseed(@{[ (($seed * 31 + $n * 7) % 1000003) / 1000003 ]});
+SQL
+	for my $round (0 .. $rounds - 1)
+	{
+		my $variety = (2, 10, 40, 300, 5000, 30000)[$round];
+		$sql .= "\\echo round $round\nCALL round($variety, $round_ops);\nANALYZE d;\n";
+		$sql .= "VACUUM d;\n" if $round % 2 == 1;
+		$sql .= "SELECT alex_check(('d_' || n)::regclass, true), t_columns_compare('d', 'd_' || n, t_columns_keys('d_' || n), 8) FROM generate_series(1, 9) n;\n";
+	}
+	$sql .= <<SQL;
+\\echo final comparison
+VACUUM ANALYZE d;
+SELECT sum(t_columns_compare('d', 'd_' || n, t_columns_keys('d_' || n), 40)) AS tested FROM generate_series(1, 9) n \\gset
+SELECT 'done: ' || n || ' operations, ' || (SELECT count(*) FROM d) || ' rows, ' || :tested || ' comparisons' FROM total;
+SQL
+	return $sql;
+}
+
 # Two servers processes at a time.
 my @queue = map { [ $types[$_], $_ ] } 0 .. $#types;
+unshift @queue, [ 'columns', scalar @types ] if !$ENV{TYPES} || $ENV{TYPES} =~ /\bcolumns\b/;
 my @running;
 while (@queue || @running)
 {
@@ -149,7 +227,7 @@ while (@queue || @running)
 		my ($type, $n) = @{ shift @queue };
 		push @running,
 		  [ $type, start_command('psql', '-XqAt', '-h', $node->host, '-p', $node->port, '-d', 'postgres', '-f',
-				write_script(script($type, $n))) ];
+				write_script($type eq 'columns' ? columns_script($n) : script($type, $n))) ];
 	}
 	my ($type, $c) = @{ shift @running };
 	my ($code, $out, $err) = finish_command($c);

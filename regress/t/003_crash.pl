@@ -41,7 +41,7 @@ stress_setup($node);
 $node->safe_psql('postgres', <<SQL);
 CREATE TABLE acked (id int8, k int8, scattered int8);
 CREATE UNIQUE INDEX acked_k ON acked USING $am (k);
-CREATE UNIQUE INDEX acked_s ON acked USING $am (scattered);
+CREATE UNIQUE INDEX acked_s ON acked USING $am (scattered, id DESC);
 CREATE FUNCTION scatter(i int8) RETURNS int8 LANGUAGE sql IMMUTABLE AS 'SELECT hashint8extended(i, 5)';
 SQL
 

@@ -78,7 +78,7 @@ ok($caught_up, 'the standby caught up') or diag($@);
 same_rows($primary, $_, 'primary') for qw(stress uniq);
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('write'));
 same_everywhere($primary, $standby, $_, 'caught up') for qw(stress uniq);
-for my $index (qw(stress_k stress_kd uniq_k))
+for my $index (qw(stress_k stress_kd stress_vk uniq_k))
 {
 	my ($rc, $out, $err) = $standby->psql('postgres', "SELECT alex_check('$index', true)");
 	is($err, '', "alex_check of $index on the standby");

@@ -172,14 +172,18 @@ SET client_min_messages = warning;
 DO \$\$
 DECLARE
 	idx text;
+	columns text;
 	n bigint := 0;
 BEGIN
-	FOR idx IN SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class c ON c.oid = indexrelid
+	FOR idx, columns IN SELECT indexrelid::regclass::text,
+			(SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute x WHERE x.attrelid = indexrelid AND attnum > 0 HAVING count(*) > 1)
+		FROM pg_index JOIN pg_class c ON c.oid = indexrelid
 		JOIN pg_am am ON am.oid = c.relam
 		JOIN pg_attribute a ON a.attrelid = indexrelid AND a.attname = 'k'
 		WHERE indrelid = '$table'::regclass AND amname = t_am() ORDER BY 1 LOOP
 		PERFORM alex_check(idx::regclass, true);
-		n := n + t_compare('$table', ARRAY[idx], $conds);
+		n := n + CASE WHEN columns IS NULL THEN t_compare('$table', ARRAY[idx], $conds)
+			ELSE t_columns_compare('$table', idx, columns, 10) END;
 	END LOOP;
 	IF n = 0 THEN RAISE EXCEPTION 'nothing compared'; END IF;
 END \$\$;

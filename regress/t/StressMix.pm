@@ -1,7 +1,7 @@
 # The mix of statements that the stress, crash and standby tests run, as
 # pgbench scripts, with checks that must hold at any moment.
 #
-# stress (id, k, v): a key column under two indexes of the access method.
+# stress (id, k, v): a key column under two indexes of the access method, and a third one on all columns.
 # Its regions of k:
 #   0 .. 10^9              random keys, many of them several times; keys that
 #                          are multiples of 100000 are there from the start,
@@ -33,6 +33,7 @@ CREATE SEQUENCE queue_pos;
 INSERT INTO stress (k, v) SELECT i * 100000::int8, 0 FROM generate_series(0, 10000) i;
 CREATE INDEX stress_k ON stress USING $am (k);
 CREATE INDEX stress_kd ON stress USING $am (k DESC NULLS LAST);
+CREATE INDEX stress_vk ON stress USING $am (v, k DESC, id);
 CREATE UNIQUE INDEX uniq_k ON uniq USING $am (k);
 INSERT INTO uniq (k, v) SELECT i * 1000, 0 FROM generate_series(0, 999) i;
 CREATE INDEX stress_id ON stress USING btree (id);
