@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/itup.h"
 #include "access/tupmacs.h"
 #include "catalog/pg_index.h"
 #include "utils/builtins.h"
@@ -128,6 +129,25 @@ describe_column(Relation index, int c, const SupportedType *type, const AlexColu
 	column->zero_bit = 0;
 }
 
+/* Where the values of a row without NULL are in its index tuple. */
+static void
+place_in_tuple(AlexKeyInfo *info)
+{
+	Size		offset = MAXALIGN(sizeof(IndexTupleData));
+	bool		all = true;
+
+	for (int c = 0; c < info->columns; c++)
+	{
+		AlexColumn *column = &info->column[c];
+
+		offset = att_align_nominal(offset, column->attalign);
+		column->offset = (int16) offset;
+		offset += column->attlen;
+		all = all && column->returnable;
+	}
+	info->tuple_size = all ? (int) MAXALIGN(offset) : 0;
+}
+
 void
 alex_key_info(Relation index, AlexKeyInfo *info)
 {
@@ -162,6 +182,7 @@ alex_key_info(Relation index, AlexKeyInfo *info)
 		else
 			column->zero_bit = UINT64CONST(1) << (ALEX_TID_BITS + zeroes++);
 	}
+	place_in_tuple(info);
 }
 
 void
@@ -169,6 +190,7 @@ alex_copy_key_info(AlexKeyInfo *to, const AlexKeyInfo *from)
 {
 	to->columns = from->columns;
 	to->words = from->words;
+	to->tuple_size = from->tuple_size;
 	memcpy(to->column, from->column, from->columns * sizeof(AlexColumn));
 	memcpy(&to->layout, &from->layout, offsetof(AlexKeyLayout, place) + from->columns * sizeof(AlexColumnPlace));
 }

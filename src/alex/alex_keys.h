@@ -26,6 +26,7 @@ typedef struct AlexColumn
 	bool		attbyval;
 	char		attalign;
 	bool		returnable;		/* the image tells the value */
+	int16		offset;			/* of the value in an index tuple without NULL */
 	uint64		flip;			/* word ^ flip is the value of a type of one word ... */
 	uint64		float_sign;		/* ... but the other bits of negative floats are inverted, too; 0: no float */
 	uint64		zero_bit;		/* of the tie: the value is -0.0; 0: no float */
@@ -36,6 +37,7 @@ typedef struct AlexKeyInfo
 {
 	int			columns;
 	int			words;			/* W */
+	int			tuple_size;		/* of an index tuple without NULL; 0 if some column cannot be returned */
 	AlexColumn	column[INDEX_MAX_KEYS];
 	AlexKeyLayout layout;
 } AlexKeyInfo;

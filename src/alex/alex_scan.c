@@ -96,6 +96,7 @@ alexbeginscan(Relation rel, int nkeys, int norderbys)
 	so->context = CurrentMemoryContext;
 	alex_begin_plan(&so->plan);
 	so->stride = so->index.words + 1;
+	so->header = alex_header_word(&so->index.key);
 	so->allocated = (Size) (FIRST_BATCH * BATCH_GROWTH) * so->stride;
 	so->tuples = palloc(so->allocated * sizeof(uint64));
 	so->block = InvalidBlockNumber;
@@ -500,17 +501,18 @@ advance(IndexScanDesc scan, bool forward)
 static inline void
 return_tuple(IndexScanDesc scan, AlexScan *so, bool fresh)
 {
-	IndexTuple	tuple = (IndexTuple) tuple_at(so, so->next - 1);
+	const uint64 *headers = so->tuples + so->header;
+	IndexTuple	tuple = (IndexTuple) (headers + (Size) (so->next - 1) * so->stride);
 
 	if (so->ahead)
-		alex_ahead_prefetch(so->ahead, scan, so->tuples, so->stride, so->next - 1, so->ntuples, fresh);
+		alex_ahead_prefetch(so->ahead, scan, headers, so->stride, so->next - 1, so->ntuples, fresh);
 	if (unlikely(so->readahead.distance > 0 || alex_blocks_were_read(&so->readahead)))
-		alex_readahead(&so->readahead, scan, so->tuples, so->stride, so->next - 1, so->ntuples, fresh);
+		alex_readahead(&so->readahead, scan, headers, so->stride, so->next - 1, so->ntuples, fresh);
 	scan->xs_heaptid = tuple->t_tid;
 	if (so->formed)
 	{
 		/* only for index-only scans */
-		alex_form_tuple(&so->index.key, (const uint64 *) tuple, so->formed);
+		alex_form_tuple(&so->index.key, tuple_at(so, so->next - 1), so->formed);
 		tuple = so->formed;
 	}
 	scan->xs_itup = tuple;
@@ -562,7 +564,7 @@ alexgetbitmap(IndexScanDesc scan, TIDBitmap *bitmap)
 
 		/* this one and what else the batch has */
 		for (so->next--; so->next < so->ntuples && count < BITMAP_TIDS; so->next++)
-			tids[count++] = ((IndexTuple) tuple_at(so, so->next))->t_tid;
+			tids[count++] = ((IndexTuple) (tuple_at(so, so->next) + so->header))->t_tid;
 		tbm_add_tuples(bitmap, tids, count, so->recheck);
 		n += count;
 	}

@@ -41,6 +41,7 @@ typedef struct AlexScan
 	/* the batch */
 	uint64	   *tuples;			/* of "stride" words each (alex_tuples.h) */
 	int			stride;
+	int			header;			/* the word with the TID */
 	IndexTuple	formed;			/* what an index-only scan returned last, where "tuples" are not it */
 	uint32		ntuples;
 	uint32		next;			/* the tuple to return next */

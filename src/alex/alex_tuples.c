@@ -107,14 +107,8 @@ alex_make_tuples(const AlexKeyInfo *info, uint64 *records, uint32 n)
 		make_tuples(info, records, end);
 		return;
 	}
-	for (uint64 *record = records; record < end; record += words + 1)
-	{
-		uint64		tie = record[words];
-
-		for (int i = words; i > 0; i--)
-			record[i] = record[i - 1];
-		record[0] = TIE_ABOVE(tie) | alex_tid_word(tie);
-	}
+	for (uint64 *tie = records + words; tie < end; tie += words + 1)
+		*tie = TIE_ABOVE(*tie) | alex_tid_word(*tie);
 }
 
 void
@@ -131,50 +125,68 @@ alex_tuple_position(const AlexKeyInfo *info, const uint64 *tuple, uint64 *positi
 		alex_key_record(info, &value, &isnull, &tid, position);
 		return;
 	}
-	memcpy(position, tuple + 1, info->words * sizeof(uint64));
-	position[info->words] = TIE_ABOVE(tuple[0]) | alex_word_tid(tuple[0]);
+	memcpy(position, tuple, info->words * sizeof(uint64));
+	position[info->words] = TIE_ABOVE(tuple[info->words]) | alex_word_tid(tuple[info->words]);
 }
 
 Size
 alex_tuple_space(const AlexKeyInfo *info)
 {
 	/* no value is longer than the words of its image, or its type's alignment makes it */
-	return MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData)) + 2 * sizeof(uint64) * info->columns;
+	return MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData)) + 2 * sizeof(uint64) * (info->columns + 1);
 }
 
-void
-alex_form_tuple(const AlexKeyInfo *info, const uint64 *tuple, IndexTuple formed)
+/* Of a record without NULL, each value has its place. Returns false if there is a NULL. */
+static inline bool
+form_without_null(const AlexKeyInfo *info, const uint64 *tuple, IndexTuple formed)
 {
-	uint64		record[ALEX_MAX_WORDS + 1];
-	bits8		present[sizeof(IndexAttributeBitMapData)] = {0};
-	bool		any_null = false;
 	char	   *start = (char *) formed;
-	Size		offset;
 
-	alex_tuple_position(info, tuple, record);
-	for (int c = 0; c < info->columns; c++)
-	{
-		if (info->column[c].returnable && !alex_isnull(info, c, record))
-			present[c / 8] |= 1 << c % 8;
-		else
-			any_null = true;
-	}
-	offset = MAXALIGN(sizeof(IndexTupleData) + (any_null ? sizeof(IndexAttributeBitMapData) : 0));
 	for (int c = 0; c < info->columns; c++)
 	{
 		const AlexColumn *column = &info->column[c];
 		uint64		value[2];
 
-		if ((present[c / 8] & 1 << c % 8) == 0)
+		if (unlikely(alex_isnull(info, c, tuple)))
+			return false;
+		alex_column_value(info, c, tuple, value);
+		/* whole words, of which the next column overwrites what is not of this one */
+		memcpy(start + column->offset, value, sizeof(uint64));
+		if (column->attlen > (int) sizeof(uint64))
+			memcpy(start + column->offset + sizeof(uint64), value + 1, sizeof(uint64));
+	}
+	formed->t_info = (unsigned short) info->tuple_size;
+	return true;
+}
+
+static void
+form_with_nulls(const AlexKeyInfo *info, const uint64 *tuple, IndexTuple formed)
+{
+	bits8		present[sizeof(IndexAttributeBitMapData)] = {0};
+	char	   *start = (char *) formed;
+	Size		offset = MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData));
+
+	for (int c = 0; c < info->columns; c++)
+	{
+		const AlexColumn *column = &info->column[c];
+		uint64		value[2];
+
+		if (!column->returnable || alex_isnull(info, c, tuple))
 			continue;
-		alex_column_value(info, c, record, value);
+		present[c / 8] |= 1 << c % 8;
+		alex_column_value(info, c, tuple, value);
 		offset = att_align_nominal(offset, column->attalign);
 		memcpy(start + offset, value, column->attlen);
 		offset += column->attlen;
 	}
-	offset = MAXALIGN(offset);
-	alex_tie_to_tid(record[info->words], &formed->t_tid);
-	formed->t_info = (unsigned short) (offset | (any_null ? INDEX_NULL_MASK : 0));
-	if (any_null)
-		memcpy(start + sizeof(IndexTupleData), present, sizeof(present));
+	formed->t_info = (unsigned short) (MAXALIGN(offset) | INDEX_NULL_MASK);
+	memcpy(start + sizeof(IndexTupleData), present, sizeof(present));
+}
+
+void
+alex_form_tuple(const AlexKeyInfo *info, const uint64 *tuple, IndexTuple formed)
+{
+	if (info->tuple_size == 0 || !form_without_null(info, tuple, formed))
+		form_with_nulls(info, tuple, formed);
+	formed->t_tid = ((const IndexTupleData *) (tuple + info->words))->t_tid;
 }

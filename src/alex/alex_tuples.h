@@ -1,10 +1,11 @@
 /*
  * alex_tuples.h - what a scan makes of the records it has read.
  *
- * A batch is an array of records of W + 1 words each, which are turned in place into what is returned row by row. Their first word
- * becomes a header whose first six bytes are the heap TID. With one column whose image tells its value and is
- * no shorter, they become index tuples. With others, the header has the upper bits of the tie in its last two bytes, and the key words follow: an index tuple is formed
- * when an index-only scan returns the row.
+ * A batch is an array of records of W + 1 words each, which are turned in place into what is returned row by row. One word of each
+ * becomes a header whose first six bytes are the heap TID. With one column whose image tells its value and
+ * is no shorter, they become index tuples: the first word is the header. With others the tie becomes the header, whose last two bytes
+ * remain what the tie had above its TID, and the key words stay as they are: an index tuple is formed when an index-only scan returns
+ * the row.
  */
 #ifndef ALEX_TUPLES_H
 #define ALEX_TUPLES_H
@@ -21,6 +22,13 @@ alex_makes_tuples(const AlexKeyInfo *info)
 {
 	return info->columns == 1 && info->column[0].returnable &&
 		info->column[0].attlen <= info->words * (int) sizeof(uint64);
+}
+
+/* The word of a converted record that is its header. */
+static inline int
+alex_header_word(const AlexKeyInfo *info)
+{
+	return alex_makes_tuples(info) ? 0 : info->words;
 }
 
 /* Converts the n records of a batch. */
