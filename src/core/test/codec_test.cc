@@ -212,7 +212,7 @@ TEST(CodecWidths, AllWidths)
 /* The corners of the tie: greatest block and offset, with and without the ext bit. */
 TEST(CodecTies, Corners)
 {
-	for (const int words : {1, 2, 4})
+	for (const int words : {1, 2, 5, ALEX_MAX_WORDS})
 	{
 		const Shape shape{words, 0, 8192};
 		Records records(shape.stride());

@@ -191,8 +191,8 @@ std_lower_bound(benchmark::State &state, const DataSet &set, Tids tids)
 {
 	const Records &records = leaf_records(set, tids);
 	const std::vector<uint32_t> ranks = random_ranks(records.size());
-	std::vector<std::array<uint64_t, 2>> keys(records.size());
-	std::vector<std::array<uint64_t, 2>> wanted;
+	std::vector<std::array<uint64_t, 3>> keys(records.size());
+	std::vector<std::array<uint64_t, 3>> wanted;
 	size_t i = 0;
 
 	for (size_t j = 0; j < keys.size(); j++)
@@ -282,6 +282,9 @@ const bool registered = [] {
 		if (std::string(set.name) == "bigserial")
 			register_set(set, Tids::varying);
 	}
+	for (const DataSet &set : wide_sets())
+		if (set.words > 0)
+			register_set(set, Tids::fixed);
 	for (const DataSet &set : breakers())
 		register_set(set, Tids::fixed);
 	benchmark::RegisterBenchmark("sort_records", sort_records)->Unit(benchmark::kMillisecond)->Iterations(1);

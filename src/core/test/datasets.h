@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <vector>
 
@@ -62,7 +63,7 @@ mix(uint64_t x)
 struct DataSet
 {
 	const char *name;
-	int words;									   /* key words it needs */
+	int words;									   /* key words it needs; 0: as many as there are */
 	void (*generate)(Rng &rng, size_t n, uint64_t *keys); /* n * words words */
 };
 
@@ -194,6 +195,62 @@ gen_tenant_time(Rng &rng, size_t n, uint64_t *keys)
 	}
 }
 
+/* ---- keys of several columns ---- */
+
+/* Tenants of 5 to 500 rows each, whose rows come mixed: a page has many of them, and the second word alone orders each. */
+inline void
+gen_small_tenants(Rng &rng, size_t n, uint64_t *keys)
+{
+	int64_t clock = INT64_C(800000000000000);
+	std::vector<uint64_t> tenants;
+
+	for (uint64_t tenant = 1; tenants.size() < n; tenant++)
+		tenants.insert(tenants.end(), static_cast<size_t>(5 * std::pow(100, unit(rng))), tenant);
+	std::shuffle(tenants.begin(), tenants.end(), rng);
+	for (size_t i = 0; i < n; i++)
+	{
+		keys[2 * i] = image(static_cast<int64_t>(tenants[i]));
+		keys[2 * i + 1] = image(next_timestamp(rng, clock));
+	}
+}
+
+/* A UUID of 100 rows, and their number. */
+inline void
+gen_uuid_sequence(Rng &rng, size_t n, uint64_t *keys)
+{
+	std::vector<uint64_t> users(n / 100 + 1);
+	std::vector<int64_t> next(users.size());
+
+	for (uint64_t &user : users)
+		user = rng();
+	for (size_t i = 0; i < n; i++)
+	{
+		const size_t user = below(rng, users.size());
+
+		keys[3 * i] = users[user];
+		keys[3 * i + 1] = (mix(users[user]) >> 2) | (UINT64_C(1) << 63);
+		keys[3 * i + 2] = image(next[user]++);
+	}
+}
+
+/* Few values each: records differ in the last word, or in the TID only. */
+inline void
+gen_small_numbers(Rng &rng, size_t n, uint64_t *keys)
+{
+	for (size_t i = 0; i < n; i++)
+	{
+		keys[3 * i] = image(static_cast<int64_t>(below(rng, 20)));
+		keys[3 * i + 1] = image(static_cast<int64_t>(below(rng, 5)));
+		keys[3 * i + 2] = image(static_cast<int64_t>(below(rng, 100)));
+	}
+}
+
+inline void
+gen_random_words(Rng &rng, size_t n, uint64_t *keys)
+{
+	std::generate(keys, keys + n, std::ref(rng));
+}
+
 /* ---- breakers ---- */
 
 inline void
@@ -279,6 +336,18 @@ datasets()
 }
 
 inline const std::vector<DataSet> &
+wide_sets()
+{
+	static const std::vector<DataSet> sets = {
+		{"small_tenants", 2, gen_small_tenants},
+		{"uuid_sequence", 3, gen_uuid_sequence},
+		{"small_numbers", 3, gen_small_numbers},
+		{"random_words", 0, gen_random_words},
+	};
+	return sets;
+}
+
+inline const std::vector<DataSet> &
 breakers()
 {
 	static const std::vector<DataSet> sets = {
@@ -300,6 +369,8 @@ all_sets(int words)
 {
 	std::vector<DataSet> sets = datasets();
 
+	if (words > 1)
+		sets.insert(sets.end(), wide_sets().begin(), wide_sets().end());
 	sets.insert(sets.end(), breakers().begin(), breakers().end());
 	std::erase_if(sets, [&](const DataSet &set) { return set.words > words; });
 	return sets;
@@ -307,7 +378,7 @@ all_sets(int words)
 
 /*
  * n keys of "words" words. A set that needs fewer words gets a constant word before it, then one after it, then
- * a hash of the key: neither the first nor the last word may be the only one the core handles well.
+ * a hash of the key, and more constant ones: neither the first nor the last word may be the only one the core handles well.
  */
 inline std::vector<uint64_t>
 generate_keys(const DataSet &set, int words, size_t n, Rng &rng)
@@ -316,6 +387,11 @@ generate_keys(const DataSet &set, int words, size_t n, Rng &rng)
 	std::vector<uint64_t> natural(n * set.words);
 	std::vector<uint64_t> keys(n * words);
 
+	if (set.words == 0)
+	{
+		set.generate(rng, n * words, keys.data());
+		return keys;
+	}
 	set.generate(rng, n, natural.data());
 	for (size_t i = 0; i < n; i++)
 	{

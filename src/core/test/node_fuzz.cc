@@ -22,8 +22,7 @@ extern "C" size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 namespace
 {
 
-constexpr int words_of[] = {1, 2, 4, 1};
-constexpr uint32_t page_size_of[] = {1024, 1024, 1024, 8192};
+constexpr int words_of[] = {1, 2, 5, ALEX_MAX_WORDS};
 constexpr size_t recipe_head = 2;
 
 enum Kind
@@ -34,6 +33,12 @@ enum Kind
 	mutated_too
 };
 
+uint32_t
+page_size_of(uint8_t choice)
+{
+	return words_of[choice & 3] == ALEX_MAX_WORDS || (choice >> 2 & 3) == 3 ? 8192 : 1024;
+}
+
 } // namespace
 
 extern "C" int
@@ -43,7 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 
 	const int words = words_of[data[0] & 3];
-	const uint32_t page_size = page_size_of[data[0] >> 2 & 3];
+	const uint32_t page_size = page_size_of(data[0]);
 	const int kind = data[0] >> 4 & 3;
 	Rng rng(data[1]);
 	Page page(page_size);
@@ -81,7 +86,7 @@ LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned in
 
 	/* start anew, from a sound page: its bytes if there is room for them, otherwise its seed */
 	const auto choice = static_cast<uint8_t>(below(rng, 64));
-	const uint32_t page_size = page_size_of[choice >> 2 & 3];
+	const uint32_t page_size = page_size_of(choice);
 
 	if (max_size < recipe_head + 5)
 		return size;

@@ -3,6 +3,7 @@
  */
 #include <gtest/gtest.h>
 
+#include "../exponential_search.h"
 #include "test_util.h"
 
 using namespace alex_test;
@@ -275,6 +276,30 @@ TEST_P(Search, EmptyNode)
 		EXPECT_EQ(alex_lower_bound(node.page.data(), position), 0U);
 		expect_collect(node, position, nullptr, i % 2 == 0, 5);
 		expect_collect(node, zeros, position, i % 2 == 0, 5);
+	}
+}
+
+/*
+ * A search takes as many comparisons as the logarithm of what the prediction is off, whatever is compared: runs of equal words, as in a
+ * page of many small tenants, are not walked through.
+ */
+TEST(ExponentialSearch, ComparesALogarithmOfTheDistance)
+{
+	Rng rng(3);
+
+	for (int i = 0; i < 20000; i++)
+	{
+		const auto n = static_cast<uint32_t>(1 + below(rng, UINT64_C(1) << below(rng, 17)));
+		const auto place = static_cast<uint32_t>(below(rng, n + 1));
+		const auto guess = static_cast<uint32_t>(below(rng, n));
+		const double distance = 1 + std::abs(static_cast<double>(place) - static_cast<double>(guess));
+		int comparisons = 0;
+
+		ASSERT_EQ(alex::exponential_search(n, guess, [&](uint32_t at) {
+			comparisons++;
+			return at < place;
+		}), place);
+		ASSERT_LE(comparisons, 2 * std::log2(distance) + 3) << n << ", " << place << " from " << guess;
 	}
 }
 

@@ -157,14 +157,16 @@ all_shapes()
 {
 	std::vector<Shape> shapes;
 
-	for (const int words : {1, 2, 4})
-		for (const int level : {0, 1})
-			for (const uint32_t page_size : {1024U, 8192U, 32768U})
-				shapes.push_back({words, level, page_size});
-	/* many words, of which a page holds few records if they all differ */
 	for (const int level : {0, 1})
 	{
-		shapes.push_back({9, level, 8192});
+		for (const int words : {1, 2})
+			for (const uint32_t page_size : {1024U, 8192U, 32768U})
+				shapes.push_back({words, level, page_size});
+		shapes.push_back({3, level, 1024});
+		shapes.push_back({5, level, 8192});
+		shapes.push_back({8, level, 32768});
+		/* many words, of which a page holds few records if they all differ */
+		shapes.push_back({16, level, 8192});
 		shapes.push_back({ALEX_MAX_WORDS, level, 8192});
 	}
 	return shapes;

@@ -211,10 +211,22 @@ all_cases()
 {
 	std::vector<Case> cases;
 
-	for (const int words : {1, 2, 4})
+	for (const int words : {1, 2, 3, 5})
 		for (const DataSet &set : all_sets(words))
 			cases.push_back({set, words});
+	/* all of them would take long, and hardly differ in so many words */
+	for (const DataSet &set : wide_sets())
+		cases.push_back({set, ALEX_MAX_WORDS});
+	cases.push_back({datasets()[0], ALEX_MAX_WORDS});
+	cases.push_back({breakers()[0], ALEX_MAX_WORDS});
 	return cases;
+}
+
+/* A page of 1 kB makes high trees of few records, but has no room for very many words. */
+uint32_t
+page_for(int words, uint32_t page_size)
+{
+	return words > 8 ? std::max(page_size, 8192U) : page_size;
 }
 
 TEST_P(TreeProperty, RandomOperations)
@@ -227,10 +239,10 @@ TEST_P(TreeProperty, RandomOperations)
 	{
 		const uint64_t case_seed = mix(seed + 1000 * round + static_cast<uint64_t>(words));
 		Rng rng(case_seed ^ mix(static_cast<uint64_t>(set.name[1] << 8 | set.name[3])));
-		const uint32_t page_size = page_sizes[(below(rng, 2) + 2 * round) % 4];
+		const uint32_t page_size = page_for(words, page_sizes[(below(rng, 2) + 2 * round) % 4]);
 		const uint32_t delta_limit = delta_limits[below(rng, 5)];
 		const Tids tids = all_tids[below(rng, 5)];
-		const size_t n = (page_size == 1024 ? 1500 : 3000) * scale;
+		const size_t n = (words > 8 ? 400 : page_size == 1024 ? 1500 : 3000) * scale;
 		const Records records = arriving_records(set, words, n, tids, rng);
 		Oracle oracle(words, page_size, delta_limit, rng);
 
@@ -278,11 +290,11 @@ TEST_P(TreeProperty, BuildThenChange)
 {
 	const auto [set, words] = GetParam();
 	Rng rng(seed + static_cast<uint64_t>(words));
-	const size_t n = 4000 * scale;
+	const size_t n = (words > 8 ? 1000 : 4000) * scale;
 	const Tids tids = all_tids[below(rng, 5)];
 	const Records records = sorted_records(set, {words, 0, 8192}, n, tids, rng);
 	const Records late = arriving_records(set, words, n / 8, Tids::random, rng);
-	Tree tree(words, 1024, 8);
+	Tree tree(words, page_for(words, 1024), 8);
 
 	SCOPED_TRACE("ALEX_TEST_SEED=" + std::to_string(seed) + ", TIDs " + tids_name(tids));
 	try

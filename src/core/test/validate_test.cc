@@ -143,7 +143,7 @@ TEST_P(Validate, PageHead)
 	expect_problem("magic", [](Page &p) { p.node().magic ^= 1; });
 	expect_problem("newer version", [](Page &p) { p.node().version++; });
 	expect_problem("no words", [](Page &p) { p.node().words = 0; });
-	expect_problem("too many words", [](Page &p) { p.node().words = 5; });
+	expect_problem("too many words", [](Page &p) { p.node().words = ALEX_MAX_WORDS + 1; });
 	expect_problem("other words", [](Page &p) { p.node().words ^= 3; });
 	expect_problem("level", [](Page &p) { p.node().level = 255; });
 	expect_problem("page size", [=](Page &p) { p.head().pd_pagesize_version = static_cast<uint16_t>(page_size / 2 | 4); });
