@@ -121,6 +121,37 @@ EXECUTE paged(19990, NULL);
 EXECUTE paged(NULL, 1);
 EXPLAIN (COSTS off) EXECUTE paged(1, 1);
 RESET plan_cache_mode;
+-- A unique index on several columns, one of which it cannot return: joins that add nothing, and pages of row comparisons, forward, backward,
+-- of columns in the index's order, in another, and of a part of them.
+CREATE TABLE like_c (i interval, v int4, k int8, w int4);
+INSERT INTO like_c SELECT i % 7 * interval '1 hour', i % 10, i, i FROM generate_series(1, 2000) i;
+CREATE UNIQUE INDEX like_c_ivk ON like_c USING :am (i, v, k);
+CREATE UNIQUE INDEX like_c_kv ON like_c USING :am (k, v);
+VACUUM ANALYZE like_c;
+SELECT t_plan('SELECT x.v FROM like_c x LEFT JOIN like_c y ON y.i = x.i AND y.v = x.w AND y.k = x.w') !~ 'Join|Loop' AS "join removed",
+	   t_plan('SELECT x.v FROM like_c x LEFT JOIN like_c y ON y.k = x.w AND y.v = x.w') !~ 'Join|Loop' AS "this too",
+	   t_plan('SELECT x.v FROM like_c x LEFT JOIN like_c y ON y.k = x.w') ~ 'Join|Loop' AS "but not this";
+CREATE FUNCTION paged(cond text, ord text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	kind text;
+	found text;
+	first text;
+BEGIN
+	FOREACH kind IN ARRAY '{seq,index,only,bitmap}'::text[] LOOP
+		PERFORM t_force(kind);
+		EXECUTE format('SELECT count(*) || %L || md5(string_agg(r::text, %L)) FROM (SELECT k, v FROM like_c WHERE %s ORDER BY %s) r',
+					   ' rows, ', ',', cond, ord) INTO found;
+		first := coalesce(first, found);
+		IF found <> first THEN RETURN format('%s scan: %s, sequential: %s', kind, found, first); END IF;
+	END LOOP;
+	PERFORM t_unforce();
+	RETURN split_part(first, ',', 1);
+END $$;
+SELECT paged('(k, v) > (1000, 0)', 'k, v'), paged('(k, v) >= (1000, 0)', 'k, v'), paged('(k, v) < (1000, 0)', 'k DESC, v DESC'),
+	   paged('(1000, 0) <= (k, v)', 'k'), paged('(v, k) > (5, 1000)', 'k, v'), paged('(k, v, w) > (1000, 0, 1)', 'k, v'),
+	   paged('(k, w) > (1000, 1)', 'k'), paged('(k, v) > (1000, NULL)', 'k'), paged('(k, v) > (1000, 0) AND (k, v) < (1010, 5)', 'k');
+SELECT t_plan('SELECT k FROM like_c WHERE (k, v) > (1990, 0) ORDER BY k') ~ 'Index Cond: .*1990' AS "a condition of the index";
+DROP TABLE like_c;
 -- The true end of a column whose statistics are old: the estimate is btree's.
 INSERT INTO like_a SELECT i, 0, false FROM generate_series(20001, 60000) i;
 INSERT INTO like_b SELECT i, 0, false FROM generate_series(20001, 60000) i;

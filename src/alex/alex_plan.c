@@ -15,7 +15,8 @@
  *   alex_replace_row_comparisons() makes them comparisons of the first column, with the row comparison itself as a
  *   filter.
  *
- * - The planner reads the ends of a column from a btree index. An alex index cannot return every type (intervals).
+ * - The planner reads the ends of a column from a btree index. An alex index cannot return every type (intervals); then
+ *   only the families are shown, for what a unique index proves.
  *
  * Everything else the planner learns from fields that are not touched: costs, parallel and index-only scans, order.
  */
@@ -66,7 +67,7 @@ find_btree_family(Oid family, Oid type)
 	Oid			found = InvalidOid;
 	CatCList   *list;
 
-	if (!OidIsValid(less) || !alex_type_returnable(type))
+	if (!OidIsValid(less))
 		return InvalidOid;
 	list = SearchSysCacheList1(AMOPOPID, ObjectIdGetDatum(less));
 	for (int i = 0; i < list->n_members; i++)
@@ -164,7 +165,8 @@ show_as_btree(IndexOptInfo *index)
 			return;
 	}
 	memcpy(index->opfamily, families, index->nkeycolumns * sizeof(Oid));
-	index->relam = BTREE_AM_OID;
+	if (alex_type_returnable(index->opcintype[0]))
+		index->relam = BTREE_AM_OID;
 }
 
 static void
