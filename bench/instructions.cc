@@ -66,7 +66,7 @@ empty_leaf(int words)
 void
 build_leaves(const Records &records, int words, std::vector<uint64_t> &columns)
 {
-	const uint32_t room = alex_node_capacity(words, page_size);
+	const uint32_t room = alex_node_capacity(words, 0, page_size);
 	const auto n = static_cast<uint32_t>(records.size());
 	Page page = empty_leaf(words);
 	uint32_t guess = 0;
