@@ -1,9 +1,10 @@
 /*
  * omen_logical.c - in-place updates for logical decoding.
  *
- * Decoding reads heap's records only. So where decoding may be wanted, an in-place update is logged as a heap update whose page comes as an image:
- * replay restores the image and does nothing else, decoding finds the row data it expects. It costs an image of the
- * page for each update, and only in tables that are decoded (wal_level = logical).
+ * Decoding reads heap's records only. So where decoding may be wanted, an in-place update is logged twice: for replay, as always, and for decoding as a
+ * heap update whose replay changes nothing. Of a heap update decoding reads which table it is of, and the row data; replay, if the page comes as an
+ * image, restores that and does no more. So the record names a page that is known to be empty, and brings its image, which takes 24 bytes: one of the
+ * visibility map so far behind the end of the table that it has no bits.
  */
 #include "omen.h"
 
@@ -23,15 +24,23 @@ omen_register_old_key(HeapTuple old_key, xl_heap_header *header)
 	XLogRegisterData((char *) old_key->t_data + SizeofHeapTupleHeader, old_key->t_len - SizeofHeapTupleHeader);
 }
 
+BlockNumber
+omen_unused_map_block(Relation rel)
+{
+	/* two bits a page; and one block more, as others extend the table meanwhile */
+	return RelationGetNumberOfBlocks(rel) / ((BLCKSZ - MAXALIGN(SizeOfPageHeaderData)) * 4) + 2;
+}
+
 void
-omen_logical_update(Relation rel, Buffer buffer, ItemPointer tid, HeapTuple item, HeapTuple old_key)
+omen_logical_update(Relation rel, BlockNumber unused, ItemPointer tid, HeapTuple item, HeapTuple old_key)
 {
 	xl_heap_update record;
 	xl_heap_header header;
 	xl_heap_header key_header;
-	XLogRecPtr	lsn;
+	CompatLocator locator = compat_locator(rel);
+	static PGAlignedBlock empty;
 
-	MarkBufferDirty(buffer);
+	PageInit(empty.data, BLCKSZ, 0);
 	record.old_xmax = record.new_xmax = InvalidTransactionId;
 	record.old_infobits_set = 0;
 	record.old_offnum = record.new_offnum = ItemPointerGetOffsetNumber(tid);
@@ -45,12 +54,12 @@ omen_logical_update(Relation rel, Buffer buffer, ItemPointer tid, HeapTuple item
 
 	XLogBeginInsert();
 	XLogRegisterData((char *) &record, SizeOfHeapUpdate);
-	XLogRegisterBuffer(0, buffer, REGBUF_STANDARD | REGBUF_FORCE_IMAGE | REGBUF_KEEP_DATA);
+	XLogRegisterBlock(0, &locator, VISIBILITYMAP_FORKNUM, unused, empty.data,
+					  REGBUF_STANDARD | REGBUF_FORCE_IMAGE | REGBUF_KEEP_DATA);
 	XLogRegisterBufData(0, (char *) &header, SizeOfHeapHeader);
 	XLogRegisterBufData(0, (char *) item->t_data + SizeofHeapTupleHeader, item->t_len - SizeofHeapTupleHeader);
 	if (old_key)
 		omen_register_old_key(old_key, &key_header);
 	XLogSetRecordFlags(XLOG_INCLUDE_ORIGIN);
-	lsn = XLogInsert(RM_HEAP_ID, XLOG_HEAP_UPDATE);
-	PageSetLSN(BufferGetPage(buffer), lsn);
+	XLogInsert(RM_HEAP_ID, XLOG_HEAP_UPDATE);
 }

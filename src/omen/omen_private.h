@@ -213,10 +213,14 @@ extern HeapTuple omen_old_key(Relation rel, HeapTuple tuple, bool key_required, 
 
 /* ---- omen_logical.c ---- */
 
+/* A block of the visibility map that no row page has come to yet. */
+extern BlockNumber omen_unused_map_block(Relation rel);
+
 /*
- * Logs an in-place update of a table that is decoded; the page has been changed. In a critical section. `old_key` from omen_old_key().
+ * Tells decoding of an in-place update, which has been logged for replay. In a critical section. `unused` from omen_unused_map_block(), `old_key` from
+ * omen_old_key().
  */
-extern void omen_logical_update(Relation rel, Buffer buffer, ItemPointer tid, HeapTuple item, HeapTuple old_key);
+extern void omen_logical_update(Relation rel, BlockNumber unused, ItemPointer tid, HeapTuple item, HeapTuple old_key);
 
 /* Adds the old key to the record being assembled; *header is filled, and must live until the record is inserted. */
 extern void omen_register_old_key(HeapTuple old_key, xl_heap_header *header);

@@ -185,12 +185,16 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	HeapTuple	old_key = NULL;
 	bool		old_key_copied = false;
 	bool		logical = RelationIsLogicallyLogged(rel);
+	BlockNumber unused = InvalidBlockNumber;
 	int			reclaimed = 0;
 	WalRecord	record;
 
 	fill_header(update, item->t_data, false);
 	if (logical)
+	{
+		unused = omen_unused_map_block(rel);
 		old_key = omen_old_key(rel, &update->change.head.tuple, update->key_logged, &old_key_copied);
+	}
 	/* the new version may take the place of the old one */
 	if (old_key == &update->change.head.tuple)
 	{
@@ -211,8 +215,7 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 
 	START_CRIT_SECTION();
 	/* the row page is mentioned first: replay locks pages in this order, and readers of a standby lock row pages first */
-	if (!logical)
-		omen_wal_header(&record, buffer);
+	omen_wal_header(&record, buffer);
 	if (BufferIsValid(store))
 	{
 		link = omen_store_append(&record, store, &update->change.tid, update->xid, old.data, old_length);
@@ -222,14 +225,12 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	{
 		/* the end of a move that aborted; older versions all name their row */
 		update->change.head.tuple.t_data->t_ctid = update->change.tid;
-		if (!logical)
-			wal_fragment(&record, buffer, &update->change.head.tuple.t_data->t_ctid, sizeof(ItemPointerData));
+		wal_fragment(&record, buffer, &update->change.head.tuple.t_data->t_ctid, sizeof(ItemPointerData));
 	}
 	for (int i = 0; map && i < map->ncut; i++)
 	{
 		memcpy((char *) page + map->cut[i], &none, OMEN_LINK_SIZE);
-		if (!logical)
-			wal_fragment(&record, buffer, (char *) page + map->cut[i], OMEN_LINK_SIZE);
+		wal_fragment(&record, buffer, (char *) page + map->cut[i], OMEN_LINK_SIZE);
 	}
 	memcpy((char *) page + place, item->t_data, MAXALIGN(length));
 	/* gaps are found by the next update; the hole is worth pruning for */
@@ -240,17 +241,11 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	}
 	ItemIdSetNormal(PageGetItemId(page, offnum), place, length);
 
-	if (!logical)
-	{
-		wal_fragment(&record, buffer, (char *) page + place, MAXALIGN(length));
-		omen_wal_line_pointer(&record, buffer, offnum);
-		omen_wal_finish(&record, buffer);
-	}
-	else
-	{
-		wal_finish(&record);
-		omen_logical_update(rel, buffer, &update->change.tid, item, old_key);
-	}
+	wal_fragment(&record, buffer, (char *) page + place, MAXALIGN(length));
+	omen_wal_line_pointer(&record, buffer, offnum);
+	omen_wal_finish(&record, buffer);
+	if (logical)
+		omen_logical_update(rel, unused, &update->change.tid, item, old_key);
 	END_CRIT_SECTION();
 
 	if (old_key_copied)
