@@ -24,6 +24,8 @@ my $seconds = int(($ENV{STRESS_SECONDS} || 60) / 2) || 1;
 my $am = tam();
 my $primary = omen_node('primary', allows_streaming => 1);
 $primary->append_conf('postgresql.conf', <<'CONF');
+# all that replica writes, and what decoding wants
+wal_level = logical
 wal_consistency_checking = 'all'
 max_wal_size = 2GB
 CONF
