@@ -152,7 +152,7 @@ TEST_P(CollectBox, ReturnsWhatIsInTheBox)
 	size_t returned = 0;
 	size_t leaves_read = 0;
 
-	for (int round = 0; round < 60; round++)
+	for (uint32_t round = 0; round < 60 * 1024 / GetParam() + 12; round++)
 	{
 		const Leaves leaves(GetParam(), GetParam() / 2, rng);
 		const size_t stride = static_cast<size_t>(leaves.columns().words()) + 1;
