@@ -121,7 +121,8 @@ class Walk
 		const bool shared = c > 0 && layout_.place[c - 1].null_word == place.first;
 
 		if (!place.wide)
-			return (position[place.first] & ~code_mask(c) & (shared ? ~(UINT64_C(3) << ALEX_SHARED_NULL_SHIFT) : UINT64_MAX)) != 0;
+			return (position[place.first] & ~code_mask(c) &
+					(shared ? ~(UINT64_C(3) << ALEX_SHARED_NULL_SHIFT) : UINT64_MAX)) != 0;
 		return place.null_shift == 0 && position[place.null_word] > kGreatestNull;
 	}
 
@@ -141,7 +142,8 @@ class Walk
 
 		if (!place(c).wide)
 		{
-			if (code[0] == code_mask(c) && std::all_of(code + 1, code + image_words, [](uint64_t word) { return word == UINT64_MAX; }))
+			if (code[0] == code_mask(c) &&
+				std::all_of(code + 1, code + image_words, [](uint64_t word) { return word == UINT64_MAX; }))
 				return false;
 			alex_code_after(&place(c), code, code);
 			return true;
@@ -605,7 +607,8 @@ alex_box_previous(const AlexBox *box, const uint64_t *position, uint64_t *low, u
 		uint64_t part_low[ALEX_MAX_WORDS + 1];
 		uint64_t part_high[ALEX_MAX_WORDS + 1];
 
-		if (!previous_range(part, position, part_low, part_high) || (found && compare_positions(high, part_high, words) >= 0))
+		if (!previous_range(part, position, part_low, part_high) ||
+			(found && compare_positions(high, part_high, words) >= 0))
 			continue;
 		found = true;
 		std::copy_n(part_low, words + 1, low);
@@ -619,5 +622,6 @@ alex_box_matches(const AlexBox *box, const uint64_t *record)
 {
 	if (box->n_parts == 0)
 		return matches(*box, record);
-	return std::any_of(box->parts, box->parts + box->n_parts, [&](const AlexBox &part) { return matches(part, record); });
+	return std::any_of(box->parts, box->parts + box->n_parts,
+					   [&](const AlexBox &part) { return matches(part, record); });
 }
