@@ -292,8 +292,8 @@ TEST_P(Validate, Removed)
 			p.bytes()[p.head().pd_lower - 1] |= 0x80;
 		});
 	}
-	if (GetParam().page_size == 1024)
-		return; /* too few for a list of two */
+	if (GetParam().page_size == 1024 || GetParam().words == ALEX_MAX_WORDS)
+		return; /* too few records for a list of two */
 	expect_invalid("a record listed twice", [=](Page &p) {
 		remove(p, 20);
 		uint8_t *list = p.bytes() + (p.node().removed & ~ALEX_REMOVED_LIST);
