@@ -57,6 +57,12 @@ typedef struct AlexIndex
 
 extern void alex_open(Relation rel, AlexIndex *index);
 
+/*
+ * So many dead entries of a leaf that have no room for their marks are removed by a scan or unique check that met them: all that
+ * come later would read them, too. A removal reads and logs, so it has to be worth it.
+ */
+#define ALEX_UNMARKED_DEAD 32
+
 /* ---- alex_page.c: buffers, descent ---- */
 
 extern void alex_init_meta(Page page, const AlexIndex *index);
@@ -127,6 +133,26 @@ extern void alex_finish_split(Relation rel, const AlexIndex *index, Buffer buffe
  */
 extern void alex_remove_records(Relation rel, const AlexIndex *index, Buffer *buffer, const bool *dead);
 
+/* ---- alex_remove.c ---- */
+
+/* Which entries to remove, and room to say so of one leaf. */
+typedef struct AlexRemover
+{
+	IndexBulkDeleteCallback callback;
+	void	   *callback_state;
+	uint64	   *ties;			/* of the current leaf */
+	bool	   *dead;			/* for each of its places */
+} AlexRemover;
+
+extern void alex_remover_begin(AlexRemover *remover, IndexBulkDeleteCallback callback, void *state);
+extern void alex_remover_end(AlexRemover *remover);
+
+/*
+ * Removes those entries of an exclusively locked leaf, without an unfinished split, whose TIDs the callback says are dead; *live is
+ * how many stay. Returns how many went. *buffer as in alex_remove_records().
+ */
+extern uint32 alex_remove_entries(AlexRemover *remover, Relation rel, const AlexIndex *index, Buffer *buffer, uint32 *live);
+
 /* ---- alex_purge.c ---- */
 
 /*
@@ -135,6 +161,35 @@ extern void alex_remove_records(Relation rel, const AlexIndex *index, Buffer *bu
  */
 extern uint32 alex_purge(Relation rel, const AlexIndex *index, Relation heap, Buffer buffer, const uint64 *record,
 						 bool unchanged, uint64 *records, uint32 n);
+
+/* Dead entries remembered to be marked or removed at once. */
+#define ALEX_MAX_DEAD 256
+
+/* Entries of one leaf that a scan or a unique check found dead to everyone. */
+typedef struct AlexDead
+{
+	uint32		n;
+	uint64	   *positions;		/* room for ALEX_MAX_DEAD, of W + 1 words each; NULL before the first one comes */
+} AlexDead;
+
+/* The position to add next; there must be room. */
+extern uint64 *alex_dead_next(AlexDead *dead, const AlexIndex *index);
+extern void alex_dead_free(AlexDead *dead);
+
+/*
+ * The leaf has changed since: forgets those that are not in the locked leaf any more, and those whose rows, which may be others now,
+ * are not dead.
+ */
+extern void alex_dead_recheck(const AlexIndex *index, Relation heap, Buffer buffer, AlexDead *dead);
+
+/* Marks them in the locked leaf, and forgets all but those whose marks have no room. */
+extern void alex_dead_mark(const AlexIndex *index, Buffer buffer, AlexDead *dead);
+
+/*
+ * Removes what is still dead of these, of what is marked in their leaf, and of other entries for the same blocks of the table. The caller
+ * has no index page locked. Returns how many entries went.
+ */
+extern uint32 alex_dead_remove(Relation rel, const AlexIndex *index, Relation heap, BlockNumber block, AlexDead *dead);
 
 /* ---- alex_delete.c ---- */
 

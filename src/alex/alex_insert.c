@@ -83,6 +83,7 @@ typedef struct Conflict
 	bool		unique;			/* with UNIQUE_CHECK_PARTIAL: no possible conflict */
 	bool		found;			/* the entry itself was met */
 	bool		violation;		/* another live row has the key */
+	BlockNumber crowded;		/* leaf with many dead entries that cannot be marked, or InvalidBlockNumber */
 } Conflict;
 
 /* Looks at one equal entry; returns true if the check is over. *dead: nobody needs the entry any more. */
@@ -126,11 +127,12 @@ check_entry(Relation heap, ItemPointer tid, ItemPointer other, IndexUniqueCheck 
 }
 
 /*
- * Checks every entry equal to the record, from the locked first leaf on. The leaf stays locked.
+ * Checks every entry equal to the record, from the locked first leaf on. The leaf stays locked. With "may_remove" it
+ * ends at a leaf that is crowded with dead entries, of which *dead has some.
  */
 static void
 check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange *equal, Relation heap,
-			 ItemPointer tid, IndexUniqueCheck check, Conflict *conflict)
+			 ItemPointer tid, IndexUniqueCheck check, bool may_remove, AlexDead *dead, Conflict *conflict)
 {
 	uint64	   *records = NULL;
 	uint32		capacity = 0;
@@ -140,6 +142,8 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 
 	memset(conflict, 0, sizeof(*conflict));
 	conflict->unique = true;
+	conflict->crowded = InvalidBlockNumber;
+	dead->n = 0;
 	memcpy(low, equal->low, (words + 1) * sizeof(uint64));
 	for (;;)
 	{
@@ -148,7 +152,6 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 		bool		more;
 		uint32		n;
 		bool		over = false;
-		bool		killed = false;
 
 		if (unlikely(node->level > 0))
 			alex_corrupt(rel, BufferGetBlockNumber(buffer), "A right link leads to a page that is not a leaf");
@@ -164,17 +167,25 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 		{
 			uint64	   *record = records + i * (words + 1);
 			ItemPointerData other;
-			bool		dead;
+			bool		is_dead;
 
 			alex_record_tid(rel, BufferGetBlockNumber(buffer), record[words], &other);
-			over = check_entry(heap, tid, &other, check, conflict, &dead);
-			if (dead && alex_kill(page, record))
-				killed = true;
+			over = check_entry(heap, tid, &other, check, conflict, &is_dead);
+			if (is_dead)
+				memcpy(alex_dead_next(dead, index), record, (words + 1) * sizeof(uint64));
 		}
-		if (killed)
-			MarkBufferDirtyHint(buffer, true);
+		if (dead->n > 0)
+			alex_dead_mark(index, buffer, dead);
 		if (over)
 			break;
+		/* at the end of the leaf or of what can be remembered; removing them is not for us, with the first leaf locked */
+		if (may_remove && dead->n >= ALEX_UNMARKED_DEAD && (!more || dead->n > ALEX_MAX_DEAD - CHECK_BATCH))
+		{
+			conflict->crowded = BufferGetBlockNumber(buffer);
+			break;
+		}
+		if (!more || dead->n > ALEX_MAX_DEAD - CHECK_BATCH)
+			dead->n = 0;
 		if (more)
 		{
 			const uint64 *last = records + (Size) (n - 1) * (words + 1);
@@ -212,6 +223,8 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 	uint64		record[ALEX_MAX_WORDS + 1];
 	AlexRange	equal;
 	Conflict	conflict;
+	AlexDead	dead = {0};
+	bool		may_remove = true;
 	Buffer		buffer;
 
 	alex_open(rel, &index);
@@ -233,12 +246,20 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 	for (;;)
 	{
 		buffer = find_leaf(rel, &index, equal.low);
-		check_unique(rel, &index, buffer, &equal, heap, tid, check, &conflict);
+		check_unique(rel, &index, buffer, &equal, heap, tid, check, may_remove, &dead, &conflict);
 		if (conflict.violation)
 		{
 			/* describing the key reads catalogs, which must not happen with a page locked */
 			UnlockReleaseBuffer(buffer);
 			unique_violation(rel, heap, values, isnull);
+		}
+		if (BlockNumberIsValid(conflict.crowded))
+		{
+			/* then start again; but not for ever */
+			UnlockReleaseBuffer(buffer);
+			may_remove = alex_dead_remove(rel, &index, heap, conflict.crowded, &dead) > 0;
+			CHECK_FOR_INTERRUPTS();
+			continue;
 		}
 		if (!TransactionIdIsValid(conflict.wait_for))
 			break;
@@ -250,6 +271,7 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 		else
 			XactLockTableWait(conflict.wait_for, rel, tid, XLTW_InsertIndex);
 	}
+	alex_dead_free(&dead);
 
 	if (check == UNIQUE_CHECK_EXISTING)
 	{

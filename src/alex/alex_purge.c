@@ -7,11 +7,16 @@
  * earlier versions of rows. nbtree calls these simple and bottom-up deletion. As there, the table says which rows are dead, and what
  * it costs to ask it is bounded.
  *
+ * Marks have no room for all entries of a leaf of thousands, or in one that is full, and no insert need ever come there. So who has
+ * met many dead entries that could not be marked removes them itself (alex_dead_remove), as VACUUM does.
+ *
  * The entries go without a cleanup lock: their line pointers cannot be used again before VACUUM has been here.
  */
 #include "alex.h"
 
 #include "access/tableam.h"
+#include "executor/tuptable.h"
+#include "utils/snapmgr.h"
 
 StaticAssertDecl(ALEX_MOST_CANDIDATES <= MaxOffsetNumber, "entries are counted as if they were items of a page");
 
@@ -49,25 +54,39 @@ ask(Request *request, const uint64 *records, int n, int words, bool bottomup, in
 	}
 }
 
-/* Takes out what the table says is dead of what was asked about. Returns how many records are left. */
-static uint32
-remove_dead(Request *request, Relation heap, uint64 *records, uint32 n, int words)
+/* Asks the table; marks in the records what it says is dead, and logs what standbys must know before that is removed. */
+static void
+mark_dead(Request *request, Relation heap, uint64 *records, int words)
 {
 	TM_IndexDeleteOp *op = &request->op;
-	Size		stride = words + 1;
-	uint32		kept = 0;
+	bool		any = false;
 	TransactionId horizon;
 
 	if (op->ndeltids == 0)
-		return n;
+		return;
 	horizon = table_index_delete_tuples(heap, op);
 	for (int i = 0; i < op->ndeltids; i++)
 	{
 		int			id = op->deltids[i].id;
 
 		if (op->status[id].knowndeletable)
-			records[request->places[id] * stride + words] |= ALEX_KILLED;
+		{
+			records[request->places[id] * (Size) (words + 1) + words] |= ALEX_KILLED;
+			any = true;
+		}
 	}
+	if (any)
+		wal_conflict(op->irel, heap, op->iblknum, horizon);
+}
+
+/* Takes out what the table says is dead of what was asked about. Returns how many records are left. */
+static uint32
+remove_dead(Request *request, Relation heap, uint64 *records, uint32 n, int words)
+{
+	Size		stride = words + 1;
+	uint32		kept = 0;
+
+	mark_dead(request, heap, records, words);
 	for (uint32 i = 0; i < n; i++)
 		if ((records[i * stride + words] & ALEX_KILLED) == 0)
 		{
@@ -75,8 +94,6 @@ remove_dead(Request *request, Relation heap, uint64 *records, uint32 n, int word
 				memcpy(records + kept * stride, records + i * stride, stride * sizeof(uint64));
 			kept++;
 		}
-	if (kept < n)
-		wal_conflict(op->irel, heap, op->iblknum, horizon);
 	return kept;
 }
 
@@ -112,4 +129,223 @@ alex_purge(Relation rel, const AlexIndex *index, Relation heap, Buffer buffer, c
 	}
 	pfree(request);
 	return kept;
+}
+
+/* ---- entries that scans and unique checks found dead ------------------------------------------------------------- */
+
+uint64 *
+alex_dead_next(AlexDead *dead, const AlexIndex *index)
+{
+	Size		stride = index->words + 1;
+
+	Assert(dead->n < ALEX_MAX_DEAD);
+	if (dead->positions == NULL)
+		dead->positions = palloc(ALEX_MAX_DEAD * stride * sizeof(uint64));
+	return dead->positions + dead->n++ * stride;
+}
+
+void
+alex_dead_free(AlexDead *dead)
+{
+	if (dead->positions)
+		pfree(dead->positions);
+	dead->positions = NULL;
+	dead->n = 0;
+}
+
+void
+alex_dead_recheck(const AlexIndex *index, Relation heap, Buffer buffer, AlexDead *dead)
+{
+	Page		page = BufferGetPage(buffer);
+	int			words = index->words;
+	Size		stride = words + 1;
+	uint32		kept = 0;
+	IndexFetchTableData *fetch = table_index_fetch_begin(heap);
+	TupleTableSlot *slot = table_slot_create(heap, NULL);
+	SnapshotData not_dead;
+
+	/* of what is not in the leaf the row may be anything */
+	InitNonVacuumableSnapshot(not_dead, GlobalVisTestFor(heap));
+	for (uint32 i = 0; i < dead->n; i++)
+	{
+		uint64	   *position = dead->positions + i * stride;
+		ItemPointerData tid;
+		bool		again = false;
+		bool		all_dead = false;
+
+		if (alex_find_place(page, position) == ALEX_NO_PLACE)
+			continue;
+		alex_tie_to_tid(position[words], &tid);
+		if (!table_index_fetch_tuple(fetch, &tid, &not_dead, slot, &again, &all_dead) && all_dead)
+			memmove(dead->positions + kept++ * stride, position, stride * sizeof(uint64));
+	}
+	dead->n = kept;
+	ExecDropSingleTupleTableSlot(slot);
+	table_index_fetch_end(fetch);
+}
+
+void
+alex_dead_mark(const AlexIndex *index, Buffer buffer, AlexDead *dead)
+{
+	Page		page = BufferGetPage(buffer);
+	Size		stride = index->words + 1;
+	uint32		kept = 0;
+	bool		changed = false;
+
+	for (uint32 i = 0; i < dead->n; i++)
+	{
+		uint64	   *position = dead->positions + i * stride;
+		uint32		place = alex_find_place(page, position);
+
+		if (place == ALEX_NO_PLACE)
+			continue;
+		if (alex_kill(page, position))
+			changed = true;
+		if (!alex_can_kill(page, place))
+			memmove(dead->positions + kept++ * stride, position, stride * sizeof(uint64));
+	}
+	dead->n = kept;
+	/* this may log an image of the page, which changes nothing but the LSN */
+	if (changed)
+		MarkBufferDirtyHint(buffer, true);
+}
+
+/* The record at a position, of n that are sorted; n if there is none. */
+static uint32
+find_record(const uint64 *records, uint32 n, int words, const uint64 *position)
+{
+	uint32		from = 0;
+	uint32		to = n;
+
+	while (from < to)
+	{
+		uint32		middle = (from + to) / 2;
+		int			side = alex_compare(records + (Size) middle * (words + 1), position, words);
+
+		if (side == 0)
+			return middle;
+		if (side < 0)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return n;
+}
+
+/* TIDs of dead rows, sorted. */
+typedef struct DeadRows
+{
+	uint32		n;
+	uint64	   *tids;
+} DeadRows;
+
+static int
+compare_tids(const void *a, const void *b)
+{
+	uint64		x = *(const uint64 *) a;
+	uint64		y = *(const uint64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The callback of the removal. */
+static bool
+row_is_dead(ItemPointer tid, void *state)
+{
+	const DeadRows *rows = state;
+	uint64		key = alex_tid_bits(tid);
+
+	return key >= rows->tids[0] && key <= rows->tids[rows->n - 1] &&
+		bsearch(&key, rows->tids, rows->n, sizeof(uint64), compare_tids) != NULL;
+}
+
+/*
+ * Which rows of a locked leaf's entries are dead, of those marked and those given, which are, and of others in the same blocks: all
+ * of them, however often the table has to be asked.
+ */
+static void
+find_dead_rows(Relation rel, const AlexIndex *index, Relation heap, Buffer buffer, const AlexDead *dead, DeadRows *rows)
+{
+	Page		page = BufferGetPage(buffer);
+	int			words = index->words;
+	Size		stride = words + 1;
+	uint64	   *records = palloc_extended(alex_record_count(page) * stride * sizeof(uint64), MCXT_ALLOC_HUGE);
+	uint32		n = alex_decode(page, records);
+	bool	   *gone = palloc0(n * sizeof(bool));
+	Request    *request = palloc(sizeof(Request));
+	uint32		asked;
+
+	for (uint32 i = 0; i < dead->n; i++)
+	{
+		uint32		at = find_record(records, n, words, dead->positions + i * stride);
+
+		if (at < n)
+			gone[at] = true;
+	}
+	if (alex_has_killed(page))
+		alex_mark_killed(page, records, n);
+	for (uint32 i = 0; i < n; i++)
+	{
+		if (gone[i])
+			records[i * stride + words] |= ALEX_KILLED;
+		gone[i] = false;
+	}
+
+	/* heap's function wants some that are known to be dead, and these come first */
+	request->op.irel = rel;
+	request->op.iblknum = BufferGetBlockNumber(buffer);
+	while ((asked = alex_pick_marked(records, n, words, request->places)) > 0)
+	{
+		ask(request, records, asked, words, false, 0);
+		for (uint32 i = 0; i < asked; i++)
+			records[request->places[i] * stride + words] &= ~ALEX_KILLED;
+		mark_dead(request, heap, records, words);
+		for (uint32 i = 0; i < asked; i++)
+		{
+			uint64	   *tie = &records[request->places[i] * stride + words];
+
+			if (*tie & ALEX_KILLED)
+				gone[request->places[i]] = true;
+			*tie &= ~ALEX_KILLED;
+		}
+	}
+
+	rows->n = 0;
+	rows->tids = palloc((n + 1) * sizeof(uint64));
+	for (uint32 i = 0; i < n; i++)
+		if (gone[i])
+			rows->tids[rows->n++] = records[i * stride + words] & ALEX_TID_MASK;
+	qsort(rows->tids, rows->n, sizeof(uint64), compare_tids);
+
+	pfree(request);
+	pfree(gone);
+	pfree(records);
+}
+
+uint32
+alex_dead_remove(Relation rel, const AlexIndex *index, Relation heap, BlockNumber block, AlexDead *dead)
+{
+	Buffer		buffer = ReadBuffer(rel, block);
+	uint32		removed = 0;
+	uint32		live;
+	AlexRemover remover;
+	DeadRows	rows;
+
+	alex_lock(rel, index, buffer, BUFFER_LOCK_EXCLUSIVE);
+	if (alex_cheader(BufferGetPage(buffer))->level == 0 && (alex_cheader(BufferGetPage(buffer))->flags & ALEX_DELETED) == 0)
+	{
+		alex_dead_recheck(index, heap, buffer, dead);
+		find_dead_rows(rel, index, heap, buffer, dead, &rows);
+		if (rows.n > 0)
+		{
+			if (alex_cheader(BufferGetPage(buffer))->flags & ALEX_INCOMPLETE_SPLIT)
+				alex_finish_split(rel, index, buffer);
+			alex_remover_begin(&remover, row_is_dead, &rows);
+			removed = alex_remove_entries(&remover, rel, index, &buffer, &live);
+			alex_remover_end(&remover);
+		}
+		pfree(rows.tids);
+	}
+	UnlockReleaseBuffer(buffer);
+	return removed;
 }

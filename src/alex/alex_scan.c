@@ -15,7 +15,8 @@
  *
  * Dead rows: entries of rows that the executor found dead to everyone (kill_prior_tuple) are marked in the leaf when the scan leaves
  * the batch, and not returned by later scans. Without a pin they may have been removed meanwhile, and TIDs used again: then
- * the leaf's LSN has changed, and nothing is marked. Where nothing is logged LSNs do not change, so scans of such indexes keep the pin.
+ * the leaf's LSN has changed, and the table is asked once more. Where nothing is logged LSNs do not change, so scans of such indexes
+ * keep the pin.
  */
 #include "alex_scan.h"
 
@@ -43,9 +44,6 @@
 
 /* TIDs given to a bitmap at once. */
 #define BITMAP_TIDS 256
-
-/* Entries to mark dead that are remembered; when there are more, the leaf is visited earlier. */
-#define MAX_KILLED 256
 
 /* Tuple or, while the batch is being read, record i of the batch. */
 static inline uint64 *
@@ -101,6 +99,7 @@ alexbeginscan(Relation rel, int nkeys, int norderbys)
 	so->tuples = palloc(so->allocated * sizeof(uint64));
 	so->block = InvalidBlockNumber;
 	so->pin = InvalidBuffer;
+	so->crowded = InvalidBlockNumber;
 	alex_readahead_begin(&so->readahead);
 	scan->opaque = so;
 	scan->xs_itupdesc = RelationGetDescr(rel);
@@ -221,7 +220,7 @@ require_tids(const AlexScan *so, Relation rel)
 		alex_corrupt(rel, so->leaf, ALEX_NO_TID);
 }
 
-/* Marks the entries of dead rows that were noted, where they are still the ones that were read. */
+/* Marks the entries of dead rows that were noted, where they are still in the leaf; or removes them if their marks have no room. */
 static pg_noinline void
 kill_entries(IndexScanDesc scan)
 {
@@ -229,32 +228,42 @@ kill_entries(IndexScanDesc scan)
 	Relation	rel = scan->indexRelation;
 	bool		pinned = BufferIsValid(so->pin);
 	Buffer		buffer = pinned ? so->pin : ReadBuffer(rel, so->leaf);
-	Page		page = BufferGetPage(buffer);
-	const AlexNodeHeader *node = alex_cheader(page);
-	bool		changed = false;
+	const AlexNodeHeader *node = alex_cheader(BufferGetPage(buffer));
+	AlexDead	dead = {0};
+
+	for (uint32 i = 0; i < so->nkilled; i++)
+		alex_tuple_position(&so->index.key, tuple_at(so, so->killed[i]), alex_dead_next(&dead, &so->index));
+	so->nkilled = 0;
 
 	alex_lock(rel, &so->index, buffer, BUFFER_LOCK_SHARE);
-	if (node->level == 0 && (node->flags & ALEX_DELETED) == 0 &&
-		(pinned || (RelationNeedsWAL(rel) && BufferGetLSNAtomic(buffer) == so->leaf_lsn)))
-		for (uint32 i = 0; i < so->nkilled; i++)
-		{
-			uint64		position[ALEX_MAX_WORDS + 1];
-
-			alex_tuple_position(&so->index.key, tuple_at(so, so->killed[i]), position);
-			if (alex_kill(page, position))
-				changed = true;
-		}
-	so->nkilled = 0;
-	if (changed)
+	if (node->level == 0 && (node->flags & ALEX_DELETED) == 0)
 	{
-		/* this may log an image of the page, which changes nothing but the LSN */
-		MarkBufferDirtyHint(buffer, true);
-		if (!pinned)
+		bool		same = RelationNeedsWAL(rel) && BufferGetLSNAtomic(buffer) == so->leaf_lsn;
+
+		if (!pinned && !same)
+			alex_dead_recheck(&so->index, scan->heapRelation, buffer, &dead);
+		alex_dead_mark(&so->index, buffer, &dead);
+		/* marks may log an image of the page, which changes nothing else */
+		if (same)
 			so->leaf_lsn = BufferGetLSNAtomic(buffer);
 	}
+	else
+		dead.n = 0;
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	if (!pinned)
 		ReleaseBuffer(buffer);
+
+	/* those of earlier batches are not known any more, but mostly their rows are in the same blocks, which the table is asked about */
+	if (so->crowded != so->leaf)
+		so->unmarked = 0;
+	so->crowded = so->leaf;
+	so->unmarked += dead.n;
+	if (dead.n > 0 && so->unmarked >= ALEX_UNMARKED_DEAD)
+	{
+		so->unmarked = 0;
+		alex_dead_remove(rel, &so->index, scan->heapRelation, so->leaf, &dead);
+	}
+	alex_dead_free(&dead);
 }
 
 /* The row of the tuple returned last is dead to everyone. */
@@ -266,9 +275,9 @@ note_killed(IndexScanDesc scan)
 	if (so->next == 0 || so->next > so->ntuples)
 		return;
 	if (so->killed == NULL)
-		so->killed = MemoryContextAlloc(so->context, MAX_KILLED * sizeof(uint16));
+		so->killed = MemoryContextAlloc(so->context, ALEX_MAX_DEAD * sizeof(uint16));
 	so->killed[so->nkilled++] = (uint16) (so->next - 1);
-	if (so->nkilled == MAX_KILLED)
+	if (so->nkilled == ALEX_MAX_DEAD)
 		kill_entries(scan);
 }
 
@@ -395,7 +404,7 @@ read_batch(IndexScanDesc scan)
 	}
 	count_returned(so);
 	so->block = so->leaf = BufferGetBlockNumber(buffer);
-	so->leaf_lsn = PageGetLSN(page);	/* if a hint's image changes it meanwhile, a mark may be lost */
+	so->leaf_lsn = PageGetLSN(page);
 	if (so->plan.filtered)
 		collect_filtered(scan, page);
 	else

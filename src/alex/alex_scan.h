@@ -55,6 +55,8 @@ typedef struct AlexScan
 	Buffer		pin;			/* its pin, if kept */
 	uint32		nkilled;
 	uint16	   *killed;			/* tuples of the batch whose rows are dead to everyone */
+	BlockNumber crowded;		/* leaf in which such were met last */
+	uint32		unmarked;		/* how many of them could not be marked */
 
 	/* the leaf to read next */
 	BlockNumber block;			/* invalid: descend */

@@ -20,54 +20,10 @@ typedef struct VacuumState
 {
 	IndexVacuumInfo *info;
 	IndexBulkDeleteResult *stats;
-	IndexBulkDeleteCallback callback;
-	void	   *callback_state;
+	AlexRemover remover;
 	BlockNumber live;			/* nodes in the tree */
 	BlockNumber nblocks;		/* of the file, when last asked */
-	uint64	   *ties;			/* of the current leaf */
-	bool	   *dead;			/* for each of its places */
 } VacuumState;
-
-static bool
-is_dead(VacuumState *v, BlockNumber block, uint64 tie)
-{
-	ItemPointerData tid;
-
-	alex_record_tid(v->info->index, block, tie, &tid);
-	return v->callback(&tid, v->callback_state);
-}
-
-/* Sets bits for dead entries; what else there is stays where it is. */
-static void
-remove_in_place(Relation rel, Buffer buffer, const bool *dead)
-{
-	Page		page = BufferGetPage(buffer);
-	AlexRemoval removal;
-	WalRecord	wal;
-
-	wal_begin(&wal, rel);
-	START_CRIT_SECTION();
-	alex_remove(page, dead, &removal);
-	for (int i = 0; i < removal.n; i++)
-		wal_fragment(&wal, buffer, (char *) page + removal.changes[i].offset, removal.changes[i].length);
-	wal_finish(&wal);
-	END_CRIT_SECTION();
-}
-
-/* Rewrites the leaf without its dead entries. */
-static void
-rewrite(VacuumState *v, const AlexIndex *index, Buffer *buffer)
-{
-	Page		page = BufferGetPage(*buffer);
-	int			stride = index->words + 1;
-	uint64	   *records = palloc_extended(alex_record_count(page) * stride * sizeof(uint64), MCXT_ALLOC_HUGE);
-	uint32		n = alex_decode(page, records);
-
-	for (uint32 i = 0; i < n; i++)
-		v->dead[i] = is_dead(v, BufferGetBlockNumber(*buffer), records[(Size) i * stride + index->words]);
-	pfree(records);
-	alex_remove_records(v->info->index, index, buffer, v->dead);
-}
 
 /*
  * Processes one leaf under a cleanup lock; returns its old right sibling. Empty leaves are deleted.
@@ -79,9 +35,8 @@ vacuum_leaf(VacuumState *v, const AlexIndex *index, Buffer buffer)
 	Page		page = BufferGetPage(buffer);
 	BlockNumber block;
 	BlockNumber next = alex_cheader(page)->right;
-	uint32		n;
-	uint32		live = 0;
-	uint32		dead = 0;
+	uint32		live;
+	uint32		dead;
 	bool		empty;
 
 	/* left by a crash; neither this leaf nor its right sibling could ever be deleted otherwise */
@@ -89,19 +44,7 @@ vacuum_leaf(VacuumState *v, const AlexIndex *index, Buffer buffer)
 		alex_finish_split(rel, index, buffer);
 
 	/* every TID is reported, also when nothing dies: CREATE INDEX CONCURRENTLY collects them this way */
-	n = alex_read_ties(page, v->ties);
-	for (uint32 i = 0; i < n; i++)
-	{
-		bool		there = v->ties[i] != 0;
-
-		v->dead[i] = there && is_dead(v, BufferGetBlockNumber(buffer), v->ties[i]);
-		dead += v->dead[i];
-		live += there && !v->dead[i];
-	}
-	if (dead > 0 && alex_can_remove(page, v->dead))
-		remove_in_place(rel, buffer, v->dead);
-	else if (dead > 0)
-		rewrite(v, index, &buffer);
+	dead = alex_remove_entries(&v->remover, rel, index, &buffer, &live);
 	v->stats->tuples_removed += dead;
 	v->stats->num_index_tuples += live;
 	v->live++;
@@ -228,12 +171,9 @@ alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDel
 	memset(&v, 0, sizeof(v));
 	v.info = info;
 	v.stats = stats;
-	v.callback = callback;
-	v.callback_state = state;
 	stats->estimated_count = false;
 	stats->num_index_tuples = 0;
-	v.ties = palloc((ALEX_MAX_RECORDS + BLCKSZ / 8) * sizeof(uint64));
-	v.dead = palloc((ALEX_MAX_RECORDS + BLCKSZ / 8) * sizeof(bool));
+	alex_remover_begin(&v.remover, callback, state);
 
 	/* only vacuum deletes leaves, so the leftmost one stays what it is while the lock is exchanged */
 	buffer = alex_descend(rel, &index, start, 0, BUFFER_LOCK_SHARE);
@@ -255,8 +195,7 @@ alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDel
 			(alex_cheader(BufferGetPage(buffer))->flags & ALEX_DELETED))
 			alex_corrupt(rel, next, "A right link leads to a page that is not a leaf");
 	}
-	pfree(v.ties);
-	pfree(v.dead);
+	alex_remover_end(&v.remover);
 
 	count_inner(&v, &index);
 

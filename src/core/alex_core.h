@@ -310,6 +310,15 @@ alex_has_killed(const void *page)
  */
 bool alex_kill(void *page, const uint64_t *record);
 
+/* alex_find_place() found no such record. */
+#define ALEX_NO_PLACE UINT32_MAX
+
+/* The place of a record of a leaf (below alex_place_count()), if it is there and not removed. */
+uint32_t alex_find_place(const void *page, const uint64_t *record);
+
+/* Is there room to mark the record at this place? */
+bool alex_can_kill(const void *page, uint32_t place);
+
 /* What alex_mark_killed() adds to the tie of a record; no tie has it by itself. */
 #define ALEX_KILLED (UINT64_C(1) << 63)
 

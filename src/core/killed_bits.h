@@ -59,6 +59,9 @@ class KilledBits
 		bytes_ = head->pd_lower < head->pd_upper ? std::min<uint32_t>(head->pd_upper - head->pd_lower, kMostKilledBytes) - 1 : 0;
 	}
 
+	/** Is there room for bit i? */
+	bool has(uint32_t i) const { return i / 8 < bytes_; }
+
 	/** Sets bit i, or if it has no room only notes that there was one to set; returns true if that changed the page. */
 	bool set(uint32_t i) const
 	{

@@ -41,28 +41,37 @@ for_each_killed(const void *page, const uint64_t *first, const uint64_t *last, c
 
 } // namespace
 
-extern "C" bool
-alex_kill(void *page, const uint64_t *record)
+extern "C" uint32_t
+alex_find_place(const void *page, const uint64_t *record)
 {
 	Node node(page);
-	KilledBits bits(page);
-	int words = node.words();
-	uint32_t place = node.lower_bound(record);
+	const uint32_t place = node.lower_bound(record);
 	uint64_t there[ALEX_MAX_RECORD_WORDS];
 
 	if (place < node.count() && !node.removed().test(place))
 	{
 		node.read(place, there);
-		if (alex_compare(there, record, words) == 0)
-			return bits.set(place);
+		if (alex_compare(there, record, node.words()) == 0)
+			return place;
 	}
-	if (node.has_delta())
-	{
-		const int slot = node.delta().find(record);
 
-		return slot >= 0 && bits.set(node.count() + static_cast<uint32_t>(slot));
-	}
-	return false;
+	const int slot = node.has_delta() ? node.delta().find(record) : -1;
+
+	return slot >= 0 ? node.count() + static_cast<uint32_t>(slot) : ALEX_NO_PLACE;
+}
+
+extern "C" bool
+alex_can_kill(const void *page, uint32_t place)
+{
+	return KilledBits(page).has(place);
+}
+
+extern "C" bool
+alex_kill(void *page, const uint64_t *record)
+{
+	const uint32_t place = alex_find_place(page, record);
+
+	return place != ALEX_NO_PLACE && KilledBits(page).set(place);
 }
 
 extern "C" uint32_t

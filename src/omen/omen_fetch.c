@@ -119,7 +119,7 @@ typedef struct OmenIndexFetch
 {
 	IndexFetchTableData base;	/* must be first */
 	bool		copy;
-	Buffer		buffer;			/* pinned from one row to the next, unless rows are copied */
+	Buffer		buffer;			/* pinned from one row to the next, unless rows are copied and one was found */
 	Buffer		recent;			/* if they are: where the page of the last row was */
 	BlockNumber block;			/* of the last row */
 } OmenIndexFetch;
@@ -195,7 +195,8 @@ omen_index_fetch_tuple(struct IndexFetchTableData *data, ItemPointer tid, Snapsh
 	found = omen_row_to_slot(data->rel, fetch->buffer, ItemPointerGetOffsetNumber(tid), snapshot, fetch->copy, true,
 							 slot, all_dead);
 	LockBuffer(fetch->buffer, BUFFER_LOCK_UNLOCK);
-	if (fetch->copy)
+	/* dead rows come in runs, and a scan that meets one goes on, or ends and lets the page go */
+	if (fetch->copy && found)
 	{
 		ReleaseBuffer(fetch->buffer);
 		fetch->recent = fetch->buffer;

@@ -122,6 +122,9 @@ TEST_P(Killed, MarksAreThoseThatWereSet)
 
 				ASSERT_FALSE(changed && expected[i]) << "marked twice";
 				ASSERT_FALSE(alex_kill(node.page.data(), node.records[i]));
+				const uint32_t place = alex_find_place(node.page.data(), node.records[i]);
+				ASSERT_LT(place, alex_place_count(node.page.data()));
+				ASSERT_EQ(alex_can_kill(node.page.data(), place), fresh || expected[i]);
 				if (fresh)
 				{
 					ASSERT_TRUE(changed);
@@ -141,6 +144,7 @@ TEST_P(Killed, MarksAreThoseThatWereSet)
 					(i + 1 == n || alex_compare(other, node.records[i + 1], shape.words) != 0))
 				{
 					ASSERT_FALSE(alex_kill(node.page.data(), other));
+					ASSERT_EQ(alex_find_place(node.page.data(), other), ALEX_NO_PLACE);
 				}
 				if (round % 16 == 0)
 				{
