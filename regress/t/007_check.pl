@@ -33,13 +33,13 @@ my %field = (
 	model_word => [ 47, 'C' ],
 	removed => [ 62, 'S' ],
 	key_frame_log2 => [ 64, 'C' ],
-	key_start => [ 70, 'S' ],
-	tie_start => [ 72, 'S' ],
-	delta_bytes => [ 82, 'C' ],
-	low_key => [ 88, 'Q' ],
-	low_tie => [ 104, 'Q' ],
-	high_key => [ 112, 'Q' ],
-	high_tie => [ 128, 'Q' ],
+	key_start => [ 66, 'S' ],
+	tie_start => [ 70, 'S' ],
+	delta_bytes => [ 65, 'C' ],
+	low_key => [ 80, 'Q' ],
+	low_tie => [ 96, 'Q' ],
+	high_key => [ 104, 'Q' ],
+	high_tie => [ 120, 'Q' ],
 	meta_unused => [ 36, 'L' ],);
 
 my $file;    # the file being damaged
@@ -66,8 +66,8 @@ sub put_page { substr($file, $_[0] * BLOCK, BLOCK) = $_[1]; }
 sub slot_columns
 {
 	my ($block) = @_;
-	my @bytes = unpack('C6', substr($file, $block * BLOCK + 82, 6));
-	return @bytes[0 .. get($block, 'words') + (get($block, 'level') > 0 ? 1 : 0)];
+	my $columns = get($block, 'words') + (get($block, 'level') > 0 ? 2 : 1);
+	return map { unpack('C', substr($file, $block * BLOCK + 65 + 4 * $_, 1)) } 0 .. $columns - 1;
 }
 
 # Where the newest record of a delta is in the file, and how long it is: behind the empty slots, whose last column is zero.
@@ -79,6 +79,7 @@ sub newest
 	$slot += $_ for @bytes;
 	my $at = $block * BLOCK + get($block, 'pd_upper');
 
+	die "no record in the delta of block $block" if $slot == 0;
 	$at += $slot while substr($file, $at + $slot - $bytes[-1], $bytes[-1]) =~ /^\0*$/;
 	return ($at, $slot);
 }
