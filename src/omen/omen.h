@@ -218,13 +218,32 @@ extern HTSV_Result omen_row_status(Relation rel, Buffer buffer, OffsetNumber off
 extern bool omen_satisfies_unhinted(HeapTuple tuple, Snapshot snapshot, Buffer buffer);
 
 /*
- * Is a head visible to a snapshot? Sets hint bits as heap does; but not on a standby whose replay is being checked, as a page must not change
- * between replay of a generic record and the check.
+ * May hint bits be set, and other bytes that are not logged? Not while generic records are checked: nothing masks them in a page that is compared with
+ * what its last record says, be it on a standby between replay and check, or in the recovery of a server that had them on disk.
  */
+static inline bool
+omen_may_hint(void)
+{
+	return likely(!wal_consistency_checking[RM_GENERIC_ID]);
+}
+
+/* A tuple for one of heap's functions that set hint bits: itself, or, where they may not, one with a header of its own, in *copy and *header. */
+static inline HeapTuple
+omen_hintable(HeapTuple tuple, HeapTuple copy, HeapTupleHeader header)
+{
+	if (omen_may_hint())
+		return tuple;
+	*copy = *tuple;
+	memcpy(header, tuple->t_data, SizeofHeapTupleHeader);
+	copy->t_data = header;
+	return copy;
+}
+
+/* Is a head visible to a snapshot? Sets hint bits as heap does. */
 static inline bool
 omen_satisfies(HeapTuple tuple, Snapshot snapshot, Buffer buffer)
 {
-	if (unlikely(wal_consistency_checking[RM_GENERIC_ID]) && RecoveryInProgress())
+	if (!omen_may_hint())
 		return omen_satisfies_unhinted(tuple, snapshot, buffer);
 	return HeapTupleSatisfiesVisibility(tuple, snapshot, buffer);
 }

@@ -142,6 +142,8 @@ omen_prepare_change(OmenChange *change)
 		HeapTupleHeader header;
 		TransactionId xmin;
 		OmenXminState state;
+		HeapTupleData copy;
+		HeapTupleHeaderData copied;
 		ItemPointerData target;
 		bool		holder;
 
@@ -203,7 +205,7 @@ omen_prepare_change(OmenChange *change)
 			break;
 		}
 
-		result = HeapTupleSatisfiesUpdate(&change->head.tuple, change->cid, change->buffer);
+		result = HeapTupleSatisfiesUpdate(omen_hintable(&change->head.tuple, &copy, &copied), change->cid, change->buffer);
 		if (result == TM_BeingModified)
 		{
 			TransactionId xmax = HeapTupleHeaderGetRawXmax(header);
@@ -224,7 +226,7 @@ omen_prepare_change(OmenChange *change)
 		}
 
 		if (result == TM_Ok && change->crosscheck != InvalidSnapshot &&
-			!HeapTupleSatisfiesVisibility(&change->head.tuple, change->crosscheck, change->buffer))
+			!omen_satisfies(&change->head.tuple, change->crosscheck, change->buffer))
 		{
 			/* as heap reports it: replaced, by whoever wrote what we see now */
 			result = refuse(change, TM_Updated, &header->t_ctid, xmin, InvalidCommandId);

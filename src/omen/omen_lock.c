@@ -141,6 +141,8 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 		TransactionId blocker;
 		OmenXminState state;
 		bool		holder;
+		HeapTupleData copy;
+		HeapTupleHeaderData copied;
 
 		CHECK_FOR_INTERRUPTS();
 		*buffer = InvalidBuffer;
@@ -219,7 +221,7 @@ lock_head(Lock *lock, TransactionId prior, Buffer *buffer, OmenVersion *head)
 			break;
 		}
 
-		result = HeapTupleSatisfiesUpdate(&head->tuple, lock->cid, *buffer);
+		result = HeapTupleSatisfiesUpdate(omen_hintable(&head->tuple, &copy, &copied), lock->cid, *buffer);
 		if (result == TM_Invisible)
 		{
 			result = fail(lock, TM_Invisible, &lock->tid, xmin, InvalidCommandId);

@@ -156,7 +156,9 @@ row_is_dead(OmenVersion *head, Buffer buffer, struct GlobalVisState *vistest, Tr
 {
 	TransactionId dead_after = InvalidTransactionId;
 	HeapTupleHeader header = head->tuple.t_data;
-	HTSV_Result status = HeapTupleSatisfiesVacuumHorizon(&head->tuple, buffer, &dead_after);
+	HeapTupleData copy;
+	HeapTupleHeaderData copied;
+	HTSV_Result status = HeapTupleSatisfiesVacuumHorizon(omen_hintable(&head->tuple, &copy, &copied), buffer, &dead_after);
 
 	if (status == HEAPTUPLE_RECENTLY_DEAD)
 	{
@@ -345,7 +347,7 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 	/* nothing to gain: all between pd_upper and the end is in use, and no row died */
 	if (ndead == 0 && (Size) (OMEN_ROWS_END - ((PageHeader) page)->pd_upper) <= used)
 	{
-		if (((PageHeader) page)->pd_prune_xid != prunable)
+		if (((PageHeader) page)->pd_prune_xid != prunable && omen_may_hint())
 		{
 			((PageHeader) page)->pd_prune_xid = prunable;
 			MarkBufferDirtyHint(buffer, true);
@@ -458,7 +460,7 @@ omen_prune_opt(Relation rel, Buffer buffer)
 			omen_prune_page(rel, buffer, vistest, InvalidTransactionId, eager, &result);
 			omen_report_reclaimed(rel, result.reclaimed);
 		}
-		else
+		else if (omen_may_hint())
 		{
 			/* until something changes nobody need look again */
 			((PageHeader) page)->pd_prune_xid = InvalidTransactionId;

@@ -76,6 +76,17 @@ next_block(OmenVacuum *v, BlockNumber block, BlockNumber *visit_until, Buffer *v
 	return stop;
 }
 
+/* Has who wrote a version committed, and his commit reached the disk? The hint bit says both. */
+static bool
+surely_committed(HeapTupleHeader header)
+{
+	TransactionId xmin = HeapTupleHeaderGetXmin(header);
+
+	if (HeapTupleHeaderXminCommitted(header) || omen_may_hint())
+		return HeapTupleHeaderXminCommitted(header);
+	return TransactionIdDidCommit(xmin) && !XLogNeedsFlush(TransactionIdGetCommitLSN(xmin));
+}
+
 void
 omen_vacuum_examine(OmenVacuum *v, Buffer buffer, OmenPageState *state)
 {
@@ -112,8 +123,8 @@ omen_vacuum_examine(OmenVacuum *v, Buffer buffer, OmenPageState *state)
 					break;
 				header = version.tuple.t_data;
 				xmin = HeapTupleHeaderGetXmin(header);
-				/* only a head that everybody sees; without the hint, its commit may not have reached the disk */
-				if (TransactionIdIsValid(version.superseder) || !HeapTupleHeaderXminCommitted(header) ||
+				/* only a head that everybody sees */
+				if (TransactionIdIsValid(version.superseder) || !surely_committed(header) ||
 					!TransactionIdPrecedes(xmin, v->cutoffs.OldestXmin))
 				{
 					state->all_visible = false;
@@ -208,6 +219,13 @@ omen_vacuum_set_map(OmenVacuum *v, Buffer buffer, Buffer vmbuffer, const OmenPag
 	MarkBufferDirty(buffer);
 	(void) visibilitymap_set(v->rel, block, buffer, InvalidXLogRecPtr, vmbuffer,
 							 state->all_frozen ? InvalidTransactionId : state->newest, wanted);
+	/* the flag on the page does not count as a change of it */
+	if (!omen_may_hint())
+	{
+		START_CRIT_SECTION();
+		omen_wal_page(v->rel, buffer);
+		END_CRIT_SECTION();
+	}
 }
 
 /* What was found goes into the totals, and dead rows among those to be removed. */

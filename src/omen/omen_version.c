@@ -318,7 +318,7 @@ omen_row_status(Relation rel, Buffer buffer, OffsetNumber offnum, TransactionId 
 		HeapTupleHeaderData header;
 
 		/* hint bits on heads only, and not while replay is being checked */
-		if (TransactionIdIsValid(version->superseder) || (wal_consistency_checking[RM_GENERIC_ID] && RecoveryInProgress()))
+		if (TransactionIdIsValid(version->superseder) || !omen_may_hint())
 		{
 			header = *tuple.t_data;
 			tuple.t_data = &header;
