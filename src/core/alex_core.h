@@ -111,10 +111,11 @@ static inline int
 alex_fence_side(const void *page, const uint64_t *position)
 {
 	const AlexNodeHeader *node = alex_cheader(page);
+	const uint64_t *low = alex_low_fence(page);
 
-	if (alex_compare(position, alex_low_fence(page), node->words) < 0)
+	if (alex_compare(position, low, node->words) < 0)
 		return -1;
-	if (node->right != ALEX_NO_BLOCK && alex_compare(position, alex_high_fence(page), node->words) >= 0)
+	if (node->right != ALEX_NO_BLOCK && alex_compare(position, low + node->words + 1, node->words) >= 0)
 		return 1;
 	return 0;
 }

@@ -50,6 +50,7 @@ class Delta
 	{
 		const auto *head = static_cast<const AlexPageHead *>(page);
 		const AlexNodeHeader *h = alex_cheader(page);
+		const uint64_t *low = alex_low_fence(page);
 		bool shared = true;
 
 		special_ = head->pd_special;
@@ -64,7 +65,7 @@ class Delta
 			start_[c] = static_cast<uint16_t>(size_);
 			bytes_[c] = static_cast<uint8_t>(bytes);
 			mask_[c] = bytes == 8 ? ~UINT64_C(0) : (UINT64_C(1) << bytes * 8) - 1;
-			base_[c] = shared && c < words_ ? alex_low_fence(page)[c] : 0;
+			base_[c] = shared && c < words_ ? low[c] : 0;
 			shared = shared && bytes == 0;
 			size_ += bytes;
 		}

@@ -104,7 +104,7 @@ TEST(Garbage, MutatedPages)
 
 			for (uint64_t changes = 1 + below(rng, 4); changes > 0; changes--)
 			{
-				const uint64_t end = below(rng, 2) == 0 ? ALEX_FENCES_OFFSET(page.stride()) : page_size;
+				const uint64_t end = below(rng, 2) == 0 ? ALEX_FENCES_OFFSET(sound.stride()) : page_size;
 				uint8_t &byte = page.bytes()[below(rng, end)];
 
 				byte = static_cast<uint8_t>(below(rng, 2) == 0 ? rng() : byte ^ 1 << below(rng, 8));
