@@ -147,6 +147,7 @@ add_constraint(Oid indexid, Name name, char type, bits16 flags)
 	IndexInfo  *info;
 	bool		primary = type == CONSTRAINT_PRIMARY;
 
+	PreventCommandIfReadOnly("ALTER TABLE");
 	if (!OidIsValid(heapid))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

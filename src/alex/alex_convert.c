@@ -149,8 +149,9 @@ report_leftovers(Conversion *conversion)
 		char	   *name = get_rel_name(lfirst_oid(cell));
 		Size		length = strlen(conversion->name);
 
-		if (!get_index_isvalid(lfirst_oid(cell)) && strncmp(name, conversion->name, length) == 0 &&
-			(strncmp(name + length, "_ccnew", 6) == 0 || strncmp(name + length, "_ccold", 6) == 0))
+		if (strncmp(name, conversion->name, length) == 0 &&
+			(strncmp(name + length, "_ccnew", 6) == 0 ||
+			 (!get_index_isvalid(lfirst_oid(cell)) && strncmp(name + length, "_ccold", 6) == 0)))
 			ereport(NOTICE,
 					(errmsg("index \"%s\" is left from an attempt that did not end", name),
 					 errhint("Drop it.")));
@@ -170,6 +171,8 @@ make_statement(Conversion *conversion)
 	statement->idxname = conversion->new_name;
 	statement->accessMethod = get_am_name(conversion->method);
 	statement->concurrent = true;
+	/* the definition leaves out the database's own tablespace */
+	statement->reset_default_tblspc = true;
 	/* rows that collide for a while are the old index's business until it is replaced */
 	statement->unique = conversion->unique && conversion->immediate;
 	foreach(cell, statement->options)

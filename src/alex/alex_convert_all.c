@@ -153,29 +153,6 @@ is_btree(Oid relid)
 	return result;
 }
 
-/* Primary keys and unique constraints that were alex where they were dumped, and have a btree now. */
-static List *
-find_remembered(void)
-{
-	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
-	List	   *found = NIL;
-	HeapTuple	tuple;
-
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-
-		if ((form->contype == CONSTRAINT_PRIMARY || form->contype == CONSTRAINT_UNIQUE) &&
-			alex_method_remembered(form->oid) && is_btree(form->conindid))
-			found = lappend_oid(found, form->conindid);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	list_sort(found, list_oid_cmp);
-	return found;
-}
-
 /* Does a btree's file hold an alex index? pg_upgrade brings the file, and knows of the access method what a dump says. */
 static bool
 holds_alex(Oid indexid)
@@ -193,6 +170,31 @@ holds_alex(Oid indexid)
 	}
 	index_close(index, AccessShareLock);
 	return result;
+}
+
+/* Primary keys and unique constraints that were alex where they were dumped, and have a btree now. */
+static List *
+find_remembered(void)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	List	   *found = NIL;
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if ((form->contype == CONSTRAINT_PRIMARY || form->contype == CONSTRAINT_UNIQUE) &&
+			is_btree(form->conindid) &&
+			(alex_method_remembered(form->oid) ||
+			 (compat_owns_relation(form->conindid, GetUserId()) && holds_alex(form->conindid))))
+			found = lappend_oid(found, form->conindid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	list_sort(found, list_oid_cmp);
+	return found;
 }
 
 static void
@@ -229,8 +231,8 @@ set_classes(Oid indexid, const Oid *classes, int n)
 	table_close(catalog, RowExclusiveLock);
 }
 
-/* Gives an index that pg_upgrade made a btree its access method back. */
-static void
+/* Gives an index that pg_upgrade made a btree its access method back. False: it has been built as a btree meanwhile. */
+static bool
 adopt(Oid indexid, Oid method)
 {
 	Relation	heap = table_open(IndexGetRelation(indexid, false), AccessExclusiveLock);
@@ -239,6 +241,12 @@ adopt(Oid indexid, Oid method)
 	Oid			classes[INDEX_MAX_KEYS];
 	ObjectAddress myself;
 
+	if (!holds_alex(indexid))
+	{
+		index_close(index, NoLock);
+		table_close(heap, NoLock);
+		return false;
+	}
 	ObjectAddressSet(myself, RelationRelationId, indexid);
 	for (int i = 0; i < n; i++)
 	{
@@ -257,6 +265,7 @@ adopt(Oid indexid, Oid method)
 	CacheInvalidateRelcache(heap);
 	index_close(index, NoLock);
 	table_close(heap, NoLock);
+	return true;
 }
 
 /*
@@ -273,6 +282,7 @@ alex_restore(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	alex_require_statement(fcinfo, "alex_restore");
+	PreventCommandIfReadOnly("alex_restore");
 	PushActiveSnapshot(GetTransactionSnapshot());
 	method = alex_conversion_method("alex");
 	MemoryContextSwitchTo(PortalContext);
@@ -281,11 +291,8 @@ alex_restore(PG_FUNCTION_ARGS)
 	{
 		Oid			indexid = lfirst_oid(cell);
 
-		if (compat_owns_relation(indexid, GetUserId()) && holds_alex(indexid))
-		{
-			adopt(indexid, method);
+		if (compat_owns_relation(indexid, GetUserId()) && holds_alex(indexid) && adopt(indexid, method))
 			ereport(INFO, (errmsg("%s is alex again", get_rel_name(indexid))));
-		}
 		else
 			convert = lappend_oid(convert, indexid);
 	}

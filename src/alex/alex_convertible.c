@@ -19,6 +19,7 @@
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/guc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -99,7 +100,7 @@ column_problem(Relation index, int column, Oid type, Oid method)
 }
 
 static char *
-columns_problem(Relation heap, Relation index, Oid method)
+find_columns_problem(Relation heap, Relation index, Oid method)
 {
 	IndexAmRoutine *routine = GetIndexAmRoutineByAmId(method, false);
 	int			keys = index->rd_index->indnkeyatts;
@@ -112,6 +113,25 @@ columns_problem(Relation heap, Relation index, Oid method)
 		return psprintf("It has included columns, and indexes of access method \"%s\" have none.", get_am_name(method));
 	for (int i = 0; i < keys && problem == NULL; i++)
 		problem = column_problem(index, i, column_type(heap, index, i, &expressions), method);
+	return problem;
+}
+
+/* Reading index expressions evaluates what is constant in them: that runs as the table's owner, who could have written anything into them. */
+static char *
+columns_problem(Relation heap, Relation index, Oid method)
+{
+	Oid			user;
+	int			context;
+	int			level;
+	char	   *problem;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(heap->rd_rel->relowner, context | SECURITY_RESTRICTED_OPERATION);
+	level = NewGUCNestLevel();
+	compat_restrict_search_path();
+	problem = find_columns_problem(heap, index, method);
+	AtEOXact_GUC(false, level);
+	SetUserIdAndSecContext(user, context);
 	return problem;
 }
 

@@ -18,15 +18,18 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/catalog.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "commands/defrem.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -101,12 +104,37 @@ disguise_index(Oid indexid, List *disguises)
 	return lappend(disguises, disguise);
 }
 
+/* Has a table any index that needs a disguise? */
+static bool
+has_alex_key(Oid table)
+{
+	Relation	rel = try_table_open(table, AccessShareLock);
+	List	   *indexes = rel != NULL ? RelationGetIndexList(rel) : NIL;
+	bool		found = false;
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		found = found || is_key(index);
+		index_close(index, AccessShareLock);
+	}
+	if (rel != NULL)
+		table_close(rel, AccessShareLock);
+	return found;
+}
+
 static List *
 disguise_table(Oid table, List *disguises)
 {
 	Relation	rel;
 	List	   *indexes;
 	ListCell   *cell;
+
+	/* nothing is locked more than for reading where there is nothing to do */
+	if (!has_alex_key(table))
+		return disguises;
 
 	/* the lock that adding a foreign key takes of both tables */
 	rel = table_open(table, ShareRowExclusiveLock);
@@ -119,6 +147,15 @@ disguise_table(Oid table, List *disguises)
 
 /* ---- which tables a statement makes foreign keys to ---- */
 
+/* May the user make foreign keys to a table, or to some of its columns? Who may not must not get a lock on it either. */
+static bool
+may_refer_to(Oid table)
+{
+	return !IsCatalogRelationOid(table) &&
+		(pg_class_aclcheck(table, GetUserId(), ACL_REFERENCES) == ACLCHECK_OK ||
+		 pg_attribute_aclcheck_all(table, GetUserId(), ACL_REFERENCES, ACLMASK_ANY) == ACLCHECK_OK);
+}
+
 static List *
 referenced_by_constraint(Constraint *constraint, List *tables)
 {
@@ -126,9 +163,9 @@ referenced_by_constraint(Constraint *constraint, List *tables)
 
 	if (constraint->contype != CONSTR_FOREIGN || constraint->pktable == NULL)
 		return tables;
-	/* what does not exist is core's to report */
+	/* what does not exist, or may not be referred to, is core's to report */
 	table = RangeVarGetRelid(constraint->pktable, NoLock, true);
-	return OidIsValid(table) ? list_append_unique_oid(tables, table) : tables;
+	return OidIsValid(table) && may_refer_to(table) ? list_append_unique_oid(tables, table) : tables;
 }
 
 /* A column that changes its type takes the foreign keys of its table along, in both directions. */
@@ -154,9 +191,13 @@ referenced_by_table(Oid relid, List *tables)
 static List *
 referenced_by_statement(AlterTableStmt *statement)
 {
+	Oid			relid = RangeVarGetRelid(statement->relation, NoLock, true);
 	List	   *tables = NIL;
 	ListCell   *cell;
 
+	/* core will skip the statement, or refuse it */
+	if (!OidIsValid(relid) || !compat_owns_relation(relid, GetUserId()))
+		return NIL;
 	foreach(cell, statement->cmds)
 	{
 		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
@@ -170,7 +211,7 @@ referenced_by_statement(AlterTableStmt *statement)
 				tables = referenced_by_constraint(lfirst_node(Constraint, constraint), tables);
 		}
 		else if (command->subtype == AT_AlterColumnType)
-			tables = referenced_by_table(RangeVarGetRelid(statement->relation, NoLock, true), tables);
+			tables = referenced_by_table(relid, tables);
 	}
 	return tables;
 }

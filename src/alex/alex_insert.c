@@ -61,12 +61,12 @@ step_right(Relation rel, const AlexIndex *index, Buffer buffer, int access)
 }
 
 static void
-unique_violation(Relation rel, Relation heap, Datum *values, bool *isnull)
+unique_violation(Relation rel, Relation heap, Datum *values, bool *isnull, BlockNumber leaf)
 {
 	char	   *key;
 
 	/* a serialization failure, if there is one, is the better error: it tells the client to retry */
-	CheckForSerializableConflictIn(rel, NULL, InvalidBlockNumber);
+	CheckForSerializableConflictIn(rel, NULL, leaf);
 	key = BuildIndexValueDescription(rel, values, isnull);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
@@ -249,9 +249,12 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 		check_unique(rel, &index, buffer, &equal, heap, tid, check, may_remove, &dead, &conflict);
 		if (conflict.violation)
 		{
+			/* who has read the key has locked this leaf, or what it came from */
+			BlockNumber leaf = BufferGetBlockNumber(buffer);
+
 			/* describing the key reads catalogs, which must not happen with a page locked */
 			UnlockReleaseBuffer(buffer);
-			unique_violation(rel, heap, values, isnull);
+			unique_violation(rel, heap, values, isnull, leaf);
 		}
 		if (BlockNumberIsValid(conflict.crowded))
 		{

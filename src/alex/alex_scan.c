@@ -404,7 +404,7 @@ read_batch(IndexScanDesc scan)
 	}
 	count_returned(so);
 	so->block = so->leaf = BufferGetBlockNumber(buffer);
-	so->leaf_lsn = PageGetLSN(page);
+	so->leaf_lsn = BufferGetLSNAtomic(buffer);
 	if (so->plan.filtered)
 		collect_filtered(scan, page);
 	else
