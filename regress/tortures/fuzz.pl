@@ -85,6 +85,8 @@ sub make_tables
 	if ($deep)
 	{
 		my $leaves = $s->safe(q{SELECT min(leaf_pages) FROM alex_stats('h_k')});
+		# Keys of some types and distributions take less room: as many rows more.
+		return make_tables($ty, int($n * 1200 / $leaves) + 1, 1) if $leaves <= 1000 && $n < 1000000;
 		cmp_ok($leaves, '>', 1000, "$leaves leaves");
 		count_up('leaves', $leaves);
 	}

@@ -36,7 +36,7 @@ sub start_client
 	my ($options, @args) = @_;
 	my $command = join(' ', map { "'$_'" } pgbench_command($node, '-T', 5, '--max-tries', 100, @args));
 
-	return start_command('sh', '-c', "while [ ! -e '$stop' ]; do PGAPPNAME=victim PGOPTIONS='$options' $command >/dev/null 2>&1; done");
+	return start_command('sh', '-c', "while [ ! -e '$stop' ] && kill -0 $$; do PGAPPNAME=victim PGOPTIONS='$options' $command >/dev/null 2>&1; done");
 }
 my @clients;
 for my $way (@ways)
@@ -55,12 +55,10 @@ sub limit_memory
 {
 	my ($pid) = @_;
 
-	open(my $fh, '<', "/proc/$pid/statm") or return;
-	my ($pages) = split / /, <$fh>;
-	close $fh;
-	# What it has, and so much more.
-	my $bytes = $pages * 4096 + int(rand(1024 * 1024));
-	system("prlimit --pid $pid --as=$bytes 2>/dev/null") == 0 and count_up('memory limits');
+	# What it has, and so much more. A limit of the whole address space would stop the stack from growing, too, which is a SIGSEGV.
+	my ($kb) = eval { slurp_file("/proc/$pid/status") =~ /^VmData:\s+(\d+) kB/m } or return;
+	my $bytes = $kb * 1024 + int(rand(1024 * 1024));
+	system("prlimit --pid $pid --data=$bytes 2>/dev/null") == 0 and count_up('memory limits');
 	return;
 }
 while (time_left() > 0)
@@ -98,5 +96,5 @@ finding('in the end', $bad) if $bad ne '';
 $node->safe_psql('postgres', 'VACUUM');
 $bad = table_problems($node, mix_tables());
 finding('after VACUUM', $bad) if $bad ne '';
-$node->stop;
+$node->stop('fast', fail_ok => 1);
 finish(cancelled => 10, ended => 3, 'memory limits' => 3);
