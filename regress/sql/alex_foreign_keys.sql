@@ -82,6 +82,15 @@ INSERT INTO tree VALUES (1000, 3);
 ALTER TABLE c4 ALTER id TYPE int8;
 INSERT INTO c4 VALUES (11);
 ALTER TABLE p ALTER v TYPE int8;
+-- Of a column that changes its type in tables that inherit it, and only of a column that changes.
+CREATE TABLE base (id int4, v int4);
+CREATE TABLE heir (FOREIGN KEY (id) REFERENCES p) INHERITS (base);
+ALTER TABLE base ALTER id TYPE int8;
+INSERT INTO heir VALUES (11, 1);
+BEGIN;
+ALTER TABLE base ALTER v TYPE int8;
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'p'::regclass;
+COMMIT;
 CREATE TABLE parts (id int8 REFERENCES p) PARTITION BY RANGE (id);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (5);
 CREATE TABLE parts_2 (id int8);

@@ -151,6 +151,26 @@ SQL
 }
 cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM ledger'), '>', 100, 'there was something to race for');
 
+# ---- into foreign partitions, whose wrapper must learn of the ON CONFLICT clause ----
+
+my ($host, $port) = ($node->host, $node->port);
+my ($code, $out, $err) = $node->psql('postgres', <<SQL);
+SET client_min_messages = warning;
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER self FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '$host', port '$port', dbname 'postgres');
+CREATE USER MAPPING FOR CURRENT_USER SERVER self;
+CREATE TABLE far_rows (k int8, v int);
+CREATE UNIQUE INDEX ON far_rows USING $am (k);
+CREATE TABLE mixed (k int8, v int) PARTITION BY RANGE (k);
+CREATE TABLE mixed_near PARTITION OF mixed FOR VALUES FROM (0) TO (100);
+CREATE UNIQUE INDEX ON mixed_near USING $am (k);
+CREATE FOREIGN TABLE mixed_far PARTITION OF mixed FOR VALUES FROM (100) TO (200) SERVER self OPTIONS (table_name 'far_rows');
+INSERT INTO mixed VALUES (1, 1), (101, 1);
+INSERT INTO mixed SELECT k, 2 FROM unnest('{1, 2, 101, 102, 102}'::int8[]) k ON CONFLICT DO NOTHING;
+SELECT string_agg(k || ':' || v, ' ' ORDER BY k) FROM mixed;
+SQL
+is("$out$err", '1:1 2:2 101:1 102:2', 'DO NOTHING in near and far partitions');
+
 # ---- replicated ----
 
 my $subscriber = new_node('subscriber', allows_streaming => 'logical');

@@ -14,6 +14,7 @@
 #include "catalog/catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/index.h"
+#include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_subscription_rel.h"
 #include "commands/tablecmds.h"
@@ -104,18 +105,27 @@ set_not_null(Oid heapid, Oid indexid)
 	SPI_finish();
 }
 
+/* Do rows of a table come from a subscription, be it by way of a table that it is a partition of? */
 static bool
 is_subscribed(Oid heapid)
 {
 	Relation	catalog = table_open(SubscriptionRelRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	bool		found;
+	List	   *tables = list_make1_oid(heapid);
+	bool		found = false;
+	ListCell   *cell;
 
-	ScanKeyInit(&key, Anum_pg_subscription_rel_srrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(heapid));
-	scan = systable_beginscan(catalog, SubscriptionRelSrrelidSrsubidIndexId, true, NULL, 1, &key);
-	found = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
+	if (get_rel_relispartition(heapid))
+		tables = list_concat(tables, get_partition_ancestors(heapid));
+	foreach(cell, tables)
+	{
+		ScanKeyData key;
+		SysScanDesc scan;
+
+		ScanKeyInit(&key, Anum_pg_subscription_rel_srrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(lfirst_oid(cell)));
+		scan = systable_beginscan(catalog, SubscriptionRelSrrelidSrsubidIndexId, true, NULL, 1, &key);
+		found = found || HeapTupleIsValid(systable_getnext(scan));
+		systable_endscan(scan);
+	}
 	table_close(catalog, AccessShareLock);
 	return found;
 }

@@ -24,14 +24,18 @@
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "commands/defrem.h"
+#include "commands/tablecmds.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -128,16 +132,13 @@ has_alex_key(Oid table)
 static List *
 disguise_table(Oid table, List *disguises)
 {
-	Relation	rel;
+	/* the lock that adding a foreign key takes of both tables */
+	Relation	rel = try_table_open(table, ShareRowExclusiveLock);
 	List	   *indexes;
 	ListCell   *cell;
 
-	/* nothing is locked more than for reading where there is nothing to do */
-	if (!has_alex_key(table))
+	if (rel == NULL)
 		return disguises;
-
-	/* the lock that adding a foreign key takes of both tables */
-	rel = table_open(table, ShareRowExclusiveLock);
 	indexes = RelationGetIndexList(rel);
 	table_close(rel, NoLock);
 	foreach(cell, indexes)
@@ -168,10 +169,30 @@ referenced_by_constraint(Constraint *constraint, List *tables)
 	return OidIsValid(table) && may_refer_to(table) ? list_append_unique_oid(tables, table) : tables;
 }
 
-/* A column that changes its type takes the foreign keys of its table along, in both directions. */
-static List *
-referenced_by_table(Oid relid, List *tables)
+/* Is a column among those of a constraint's array? */
+static bool
+has_column(Relation catalog, HeapTuple tuple, AttrNumber array, AttrNumber column)
 {
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, array, RelationGetDescr(catalog), &isnull);
+	ArrayType  *columns;
+
+	if (isnull)
+		return false;
+	columns = DatumGetArrayTypeP(value);
+	for (int i = 0; i < ArrayGetNItems(ARR_NDIM(columns), ARR_DIMS(columns)); i++)
+	{
+		if (((int16 *) ARR_DATA_PTR(columns))[i] == column)
+			return true;
+	}
+	return false;
+}
+
+/* A column that changes takes the foreign keys that it is in along, in both directions, and the same in the tables that inherit it. */
+static List *
+referenced_by_column(Oid relid, const char *name, bool recurse, List *tables)
+{
+	List	   *changed = recurse ? find_all_inheritors(relid, NoLock, NULL) : list_make1_oid(relid);
 	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple	tuple;
@@ -180,7 +201,12 @@ referenced_by_table(Oid relid, List *tables)
 	{
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 
-		if (form->contype == CONSTRAINT_FOREIGN && (form->conrelid == relid || form->confrelid == relid))
+		if (form->contype != CONSTRAINT_FOREIGN)
+			continue;
+		if ((list_member_oid(changed, form->conrelid) &&
+			 has_column(catalog, tuple, Anum_pg_constraint_conkey, get_attnum(form->conrelid, name))) ||
+			(list_member_oid(changed, form->confrelid) &&
+			 has_column(catalog, tuple, Anum_pg_constraint_confkey, get_attnum(form->confrelid, name))))
 			tables = list_append_unique_oid(tables, form->confrelid);
 	}
 	systable_endscan(scan);
@@ -189,15 +215,11 @@ referenced_by_table(Oid relid, List *tables)
 }
 
 static List *
-referenced_by_statement(AlterTableStmt *statement)
+referenced_by_statement(AlterTableStmt *statement, Oid relid)
 {
-	Oid			relid = RangeVarGetRelid(statement->relation, NoLock, true);
 	List	   *tables = NIL;
 	ListCell   *cell;
 
-	/* core will skip the statement, or refuse it */
-	if (!OidIsValid(relid) || !compat_owns_relation(relid, GetUserId()))
-		return NIL;
 	foreach(cell, statement->cmds)
 	{
 		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
@@ -210,10 +232,40 @@ referenced_by_statement(AlterTableStmt *statement)
 			foreach(constraint, castNode(ColumnDef, command->def)->constraints)
 				tables = referenced_by_constraint(lfirst_node(Constraint, constraint), tables);
 		}
-		else if (command->subtype == AT_AlterColumnType)
-			tables = referenced_by_table(relid, tables);
+		else if (compat_rebuilds_constraints(command->subtype))
+			tables = referenced_by_column(relid, command->name, statement->relation->inh, tables);
 	}
 	return tables;
+}
+
+/*
+ * Disguises what a statement needs. Core locks the statement's table first, and then those that it refers to; so do we, or two
+ * statements could wait for each other.
+ */
+static List *
+disguise_for_statement(AlterTableStmt *statement)
+{
+	Oid			relid = RangeVarGetRelid(statement->relation, NoLock, true);
+	List	   *tables = NIL;
+	List	   *disguises = NIL;
+	ListCell   *cell;
+
+	/* core will skip the statement, or refuse it */
+	if (!OidIsValid(relid) || !compat_owns_relation(relid, GetUserId()))
+		return NIL;
+	/* nothing is locked where there is nothing to do */
+	foreach(cell, referenced_by_statement(statement, relid))
+	{
+		if (has_alex_key(lfirst_oid(cell)))
+			tables = lappend_oid(tables, lfirst_oid(cell));
+	}
+	/* a table that has taken the name meanwhile is as unprepared as one that gets a foreign key before the library is there */
+	if (tables == NIL || RangeVarGetRelidExtended(statement->relation, AlterTableGetLockLevel(statement->cmds), RVR_MISSING_OK,
+												  RangeVarCallbackOwnsRelation, NULL) != relid)
+		return NIL;
+	foreach(cell, tables)
+		disguises = disguise_table(lfirst_oid(cell), disguises);
+	return disguises;
 }
 
 /* ---- the statement ---- */
@@ -226,10 +278,7 @@ process_utility(PlannedStmt *planned, const char *query, bool read_only, Process
 	ListCell   *cell;
 
 	if (IsA(planned->utilityStmt, AlterTableStmt) && IsTransactionState())
-	{
-		foreach(cell, referenced_by_statement((AlterTableStmt *) planned->utilityStmt))
-			disguises = disguise_table(lfirst_oid(cell), disguises);
-	}
+		disguises = disguise_for_statement((AlterTableStmt *) planned->utilityStmt);
 	if (next_process_utility != NULL)
 		next_process_utility(planned, query, read_only, context, parameters, environment, dest, completion);
 	else

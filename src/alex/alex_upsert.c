@@ -28,6 +28,7 @@
 #include "catalog/partition.h"
 #include "executor/execPartition.h"
 #include "executor/executor.h"
+#include "foreign/fdwapi.h"
 #include "miscadmin.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
@@ -176,6 +177,17 @@ partition_update(ModifyTableState *upsert, ResultRelInfo *root, ResultRelInfo *l
 	return update;
 }
 
+/* A foreign table's wrapper has read the plan without the ON CONFLICT clause: it begins anew with the true one. */
+static void
+begin_foreign_insert(ModifyTableState *upsert, ResultRelInfo *leaf)
+{
+	if (leaf->ri_FdwRoutine->EndForeignInsert != NULL)
+		leaf->ri_FdwRoutine->EndForeignInsert(upsert->ps.state, leaf);
+	leaf->ri_FdwState = NULL;
+	if (leaf->ri_FdwRoutine->BeginForeignInsert != NULL)
+		leaf->ri_FdwRoutine->BeginForeignInsert(upsert, leaf);
+}
+
 /* Finds the partition of a row, and sees to it that it is ready for ON CONFLICT when core finds it. */
 static void
 prepare_partition(Routing *routing, TupleTableSlot *row)
@@ -198,10 +210,15 @@ prepare_partition(Routing *routing, TupleTableSlot *row)
 		return;
 
 	old = MemoryContextSwitchTo(estate->es_query_cxt);
-	prepare_indexes(leaf);
-	leaf->ri_onConflictArbiterIndexes = partition_arbiters(root, leaf);
-	if (root->ri_onConflict != NULL)
-		leaf->ri_onConflict = partition_update(upsert, root, leaf);
+	if (leaf->ri_FdwRoutine != NULL)
+		begin_foreign_insert(upsert, leaf);
+	else
+	{
+		prepare_indexes(leaf);
+		leaf->ri_onConflictArbiterIndexes = partition_arbiters(root, leaf);
+		if (root->ri_onConflict != NULL)
+			leaf->ri_onConflict = partition_update(upsert, root, leaf);
+	}
 	routing->prepared = lappend(routing->prepared, leaf);
 	MemoryContextSwitchTo(old);
 }

@@ -148,6 +148,12 @@ typedef RelFileNode CompatLocator;
 #define COMPAT_UPSERT_KNOWS_BTREE
 /* and so are foreign keys, see alex_foreign_key.c */
 #define COMPAT_FOREIGN_KEY_KNOWS_BTREE
+/* Does a command of ALTER TABLE make the constraints of its column anew? An expression can be changed since 17. */
+#if PG_VERSION_NUM >= 170000
+#define compat_rebuilds_constraints(subtype) ((subtype) == AT_AlterColumnType || (subtype) == AT_SetExpression)
+#else
+#define compat_rebuilds_constraints(subtype) ((subtype) == AT_AlterColumnType)
+#endif
 #endif
 #if PG_VERSION_NUM >= 160000
 #define compat_attrmap_if_different(in, out) build_attrmap_by_name_if_req(in, out, false)
