@@ -168,6 +168,13 @@ typedef RelFileNode CompatLocator;
 #define compat_owns_relation(relid, role) pg_class_ownercheck(relid, role)
 #endif
 
+/* keys over periods came with 18 */
+#if PG_VERSION_NUM >= 180000
+#define compat_without_overlaps(constraint) ((constraint)->without_overlaps)
+#else
+#define compat_without_overlaps(constraint) false
+#endif
+
 /* A subscription's worker finds the rows to change by an index: 17 knows strategies of btree and hash only. */
 #define COMPAT_APPLY_NEEDS_BTREE (PG_VERSION_NUM >= 170000 && PG_VERSION_NUM < 180000)
 

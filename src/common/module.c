@@ -6,6 +6,7 @@
 #include "fmgr.h"
 
 #include "alex.h"
+#include "alex_default.h"
 #include "alex_foreign_key.h"
 #include "alex_plan.h"
 #include "alex_route.h"
@@ -20,6 +21,7 @@ void
 _PG_init(void)
 {
 	alex_register_options();
+	alex_define_default();
 	alex_define_route_memory();
 	alex_watch_upserts();
 	alex_install_planner_hook();
