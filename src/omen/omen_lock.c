@@ -315,6 +315,33 @@ follow_key_share(Lock *lock, ItemPointerData tid, TransactionId prior)
 	}
 }
 
+/* follow_key_share for a row that lock_head has locked, with its head, which may be another afterwards. On failure the buffer is gone. */
+static TM_Result
+lock_moved(Lock *lock, Buffer buffer, OmenVersion *head)
+{
+	HeapTupleHeader header = head->tuple.t_data;
+	ItemPointerData next = header->t_ctid;
+	TransactionId mover;
+	TM_Result	result;
+
+	if ((header->t_infomask & HEAP_XMAX_INVALID) || HeapTupleHeaderIsOnlyLocked(header) || ItemPointerEquals(&next, &lock->tid) ||
+		HeapTupleHeaderIndicatesMovedPartitions(header))
+		return TM_Ok;
+
+	mover = HeapTupleHeaderGetUpdateXid(header);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	result = follow_key_share(lock, next, mover);
+	if (result != TM_Ok)
+	{
+		ReleaseBuffer(buffer);
+		return result;
+	}
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (!omen_head(lock->rel, buffer, ItemPointerGetOffsetNumber(&lock->tid), head))
+		omen_corrupted(lock->rel, BufferGetBlockNumber(buffer), ItemPointerGetOffsetNumber(&lock->tid), "a locked row disappeared");
+	return TM_Ok;
+}
+
 TM_Result
 omen_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *slot, CommandId cid,
 				LockTupleMode mode, LockWaitPolicy wait_policy, uint8 flags, TM_FailureData *tmfd)
@@ -353,6 +380,8 @@ omen_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot
 		if (lock.queued)
 			omen_unqueue(rel, &lock.tid, mode);
 		lock.queued = false;
+		if (result == TM_Ok && mode == LockTupleKeyShare && (flags & TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS))
+			result = lock_moved(&lock, buffer, &head);
 
 		if (result == TM_Updated && (flags & TUPLE_LOCK_FLAG_FIND_LAST_VERSION))
 		{
@@ -395,28 +424,6 @@ omen_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot
 	if (mode == LockTupleKeyShare)
 	{
 		/* its key is the same in all versions: the caller gets the one it came for */
-		if ((flags & TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS) && !(header->t_infomask & HEAP_XMAX_INVALID) &&
-			!HeapTupleHeaderIsOnlyLocked(header) && !ItemPointerEquals(&header->t_ctid, &lock.tid) &&
-			!HeapTupleHeaderIndicatesMovedPartitions(header))
-		{
-			ItemPointerData next = header->t_ctid;
-			TransactionId mover = HeapTupleHeaderGetUpdateXid(header);
-
-			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-			result = follow_key_share(&lock, next, mover);
-			if (result != TM_Ok)
-			{
-				ReleaseBuffer(buffer);
-				tmfd->traversed = traversed;
-				return result;
-			}
-			LockBuffer(buffer, BUFFER_LOCK_SHARE);
-			if (!omen_head(rel, buffer, ItemPointerGetOffsetNumber(&lock.tid), &head))
-				omen_corrupted(rel, BufferGetBlockNumber(buffer), ItemPointerGetOffsetNumber(&lock.tid),
-							   "a locked row disappeared");
-			header = head.tuple.t_data;
-			newer = newer_than_snapshot(&lock, header);
-		}
 		while (newer && !traversed && omen_older(rel, buffer, &head))
 			newer = newer_than_snapshot(&lock, head.tuple.t_data);
 		/* a row that came to be after the snapshot: the newest there is */
