@@ -43,13 +43,19 @@ sub wait_for
 	return $node->poll_query_until('postgres', "SELECT EXISTS ($what)");
 }
 
-# Ends the load; it must not have met an error.
+sub start_load
+{
+	local $ENV{PGAPPNAME} = 'load';
+	return start_command(pgbench_command($node, '-T', 300, @_));
+}
+
+# Ends the load; it must not have met an error. (A session of psql that has just ended may still be in pg_stat_activity.)
 sub stop_load
 {
 	my ($name, $clients, @loads) = @_;
 
 	is($node->safe_psql('postgres', q(SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-		WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())), $clients, "$name: all clients are there");
+		WHERE application_name = 'load')), $clients, "$name: all clients are there");
 	for my $load (@loads)
 	{
 		my ($ret, $stdout, $stderr) = finish_command($load);
@@ -62,8 +68,8 @@ sub stop_load
 
 my ($code, $out, $err) = finish_command(start_command('pgbench', '-h', $node->host, '-p', $node->port, '-i', '-s', 2, '-q', '--foreign-keys', 'postgres'));
 is($code, 0, 'pgbench -i --foreign-keys') or diag($err);
-my $load = start_command(pgbench_command($node, '-c', 4, '-j', 2, '-T', 300, '-M', 'prepared'));
-my $upsert = start_command(pgbench_command($node, '-c', 1, '-T', 300, '-f', write_script(<<'SQL')));
+my $load = start_load('-c', 4, '-j', 2, '-M', 'prepared');
+my $upsert = start_load('-c', 1, '-f', write_script(<<'SQL'));
 \set aid random(1, 200000)
 INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (1, 1, :aid, 0, CURRENT_TIMESTAMP);
 INSERT INTO pgbench_branches VALUES (1, 0) ON CONFLICT (bid) DO NOTHING;
@@ -167,7 +173,7 @@ my $inserts = write_script(<<'SQL');
 DO $$ BEGIN INSERT INTO t SELECT n, n, :v FROM nextval('ids') n; EXCEPTION WHEN exclusion_violation THEN DELETE FROM t WHERE v = :v; END $$;
 SQL
 $node->safe_psql('postgres', 'CREATE SEQUENCE ids START 100000');
-$load = start_command(pgbench_command($node, '-c', 4, '-j', 2, '-T', 300, '--max-tries', 1000, '-f', "$writes\@1", '-f', "$inserts\@2"));
+$load = start_load('-c', 4, '-j', 2, '--max-tries', 1000, '-f', "$writes\@1", '-f', "$inserts\@2");
 wait_for('SELECT FROM t WHERE v >= 2000');
 for my $method ('alex', 'btree', 'alex', 'btree', 'alex')
 {
