@@ -96,5 +96,5 @@ finding('in the end', $bad) if $bad ne '';
 $node->safe_psql('postgres', 'VACUUM');
 $bad = table_problems($node, mix_tables());
 finding('after VACUUM', $bad) if $bad ne '';
-$node->stop('fast', fail_ok => 1);
+finding('the server does not stop') if !$node->stop('fast', fail_ok => 1);
 finish(cancelled => 10, ended => 3, 'memory limits' => 3);

@@ -159,7 +159,7 @@ choose_for_create(CreateStmt *statement, Oid method)
 	bool		chosen = false;
 	ListCell   *cell;
 
-	if (!IsA(statement, CreateStmt) || statement->partspec != NULL || statement->partbound != NULL)
+	if (statement->partspec != NULL || statement->partbound != NULL)
 		return false;
 	foreach(cell, statement->tableElts)
 	{
@@ -247,6 +247,22 @@ copies_constraints(CreateStmt *statement)
 	return false;
 }
 
+/* Chooses alex in a statement wherever it can be. Returns the statement's table, or NULL if nothing was chosen. */
+static RangeVar *
+choose(Node *statement)
+{
+	Oid			method = get_index_am_oid("alex", true);
+
+	/* not every database has the extension */
+	if (!OidIsValid(method))
+		return NULL;
+	if (IsA(statement, CreateStmt) && choose_for_create((CreateStmt *) statement, method))
+		return ((CreateStmt *) statement)->relation;
+	if (IsA(statement, AlterTableStmt) && choose_for_alter((AlterTableStmt *) statement, method))
+		return ((AlterTableStmt *) statement)->relation;
+	return NULL;
+}
+
 /* For dumps, see alex_convert.h. */
 static void
 remember_methods(RangeVar *name)
@@ -273,32 +289,26 @@ static void
 process_utility(PlannedStmt *planned, const char *query, bool read_only, ProcessUtilityContext context, ParamListInfo parameters,
 				QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
+	Node	   *statement = planned->utilityStmt;
 	RangeVar   *name = NULL;
-	bool		creates = IsA(planned->utilityStmt, CreateStmt);
 
-	if (default_for_constraints && (creates || IsA(planned->utilityStmt, AlterTableStmt)) && IsTransactionState() && !creating_extension &&
-		!IsBinaryUpgrade)
+	if ((IsA(statement, CreateStmt) || IsA(statement, AlterTableStmt)) && IsTransactionState())
 	{
-		Oid			method = get_index_am_oid("alex", true);
-		/* the tree may be a cached one */
-		PlannedStmt *copy = copyObject(planned);
-
-		if (!OidIsValid(method))
-			;
-		else if (creates && choose_for_create((CreateStmt *) copy->utilityStmt, method))
-			name = ((CreateStmt *) copy->utilityStmt)->relation;
-		else if (!creates && choose_for_alter((AlterTableStmt *) copy->utilityStmt, method))
-			name = ((AlterTableStmt *) copy->utilityStmt)->relation;
-		if (name != NULL)
+		if (default_for_constraints && !creating_extension && !IsBinaryUpgrade)
 		{
-			planned = copy;
-			/* core may write to the tree */
-			name = copyObject(name);
+			/* the tree may be a cached one */
+			PlannedStmt *copy = copyObject(planned);
+
+			name = choose(copy->utilityStmt);
+			if (name != NULL)
+				planned = copy;
 		}
+		/* an index that LIKE copies is alex by itself, but without the comment */
+		if (name == NULL && IsA(statement, CreateStmt) && copies_constraints((CreateStmt *) statement))
+			name = ((CreateStmt *) statement)->relation;
+		/* core may write to the tree */
+		name = copyObject(name);
 	}
-	/* an index that LIKE copies is alex by itself, but without the comment */
-	if (name == NULL && IsA(planned->utilityStmt, CreateStmt) && IsTransactionState() && copies_constraints((CreateStmt *) planned->utilityStmt))
-		name = copyObject(((CreateStmt *) planned->utilityStmt)->relation);
 	if (next_process_utility != NULL)
 		next_process_utility(planned, query, read_only, context, parameters, environment, dest, completion);
 	else

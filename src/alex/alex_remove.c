@@ -1,5 +1,5 @@
 /*
- * alex_remove.c - removing entries from a leaf: for VACUUM, and for those that met too many dead ones (alex_bury).
+ * alex_remove.c - removing entries from a leaf: for VACUUM, and for those that met too many dead ones (alex_dead_remove).
  *
  * They go in place where they can: a note says which records of the base are removed, others of the delta move together. Else
  * the leaf is rewritten without them, and may split.
