@@ -42,7 +42,7 @@ have_perl_module() { perl -e "require $1" 2>/dev/null; }
 # The major version of a server that is Debian's own; nothing for others.
 debian_major() { sed -n 's,^/usr/lib/postgresql/\([0-9]*\)/.*,\1,p' <<<"$1"; }
 
-# Prints the Debian packages that are missing; the arguments name the groups needed: build, test, torture.
+# Prints the Debian packages that are missing; the arguments name the groups needed: build, docs, test, torture.
 missing_packages() {
 	local group major
 
@@ -53,6 +53,9 @@ missing_packages() {
 				command -v gcc >/dev/null || echo gcc
 				command -v g++ >/dev/null || echo g++
 				have_header boost/container/static_vector.hpp || echo libboost-dev
+				;;
+			docs)
+				command -v cmark-gfm >/dev/null || echo cmark-gfm
 				;;
 			test)
 				have_header gtest/gtest.h || echo libgtest-dev

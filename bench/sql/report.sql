@@ -29,18 +29,18 @@ CREATE VIEW bench.sample AS
 	UNION ALL
 	SELECT data_set, measure, system, round, value FROM bench.figure;
 
--- NULL where an index's share is below zero, which is noise: a sum of which that is true must not be replaced by the rounds of
--- which it is not.
+-- NULL where an index's share is below zero, which is noise.
 CREATE VIEW bench.ratio AS
 	SELECT data_set, measure, theirs.system || '/' || ours.system AS system, round,
 		CASE WHEN theirs.value > 0 AND ours.value > 0 THEN theirs.value / ours.value END AS value
 	FROM bench.sample theirs JOIN bench.sample ours USING (data_set, measure, round)
 	WHERE theirs.system IN ('btree', 'sqlite') AND ours.system IN ('alex', 'alex_omen');
 
--- The figure of all rounds, and the range of single ones.
+-- The figure of all rounds, and the range of single ones. A sum with a round whose ratio cannot be told cannot be told either: the
+-- range would leave that round out, and the sum would not.
 CREATE VIEW bench.summary AS
 	SELECT data_set, measure, system, count(value) FILTER (WHERE round > 0) AS rounds, bool_or(round = 0) AS is_sum,
-		CASE WHEN bool_or(round = 0) THEN max(value) FILTER (WHERE round = 0)
+		CASE WHEN bool_or(round = 0) THEN CASE WHEN bool_and(value IS NOT NULL) THEN max(value) FILTER (WHERE round = 0) END
 			ELSE percentile_cont(0.5) WITHIN GROUP (ORDER BY value) END AS value,
 		min(value) FILTER (WHERE round > 0) AS least, max(value) FILTER (WHERE round > 0) AS greatest
 	FROM (TABLE bench.sample UNION ALL TABLE bench.ratio) s
