@@ -114,6 +114,20 @@ COMMENT ON CONSTRAINT keyed_k ON keyed IS E'of its own\nUSING alex';
 CREATE TABLE of_keyed (id int8 REFERENCES keyed, k int4 REFERENCES keyed (k));
 INSERT INTO of_keyed SELECT i, i FROM generate_series(1, 100) i;
 DELETE FROM keyed WHERE id > 1900;
+-- Some that are unlogged; of "forgotten" ones the comment is lost, so that only their files tell.
+CREATE UNLOGGED TABLE unlogged_keyed (id int8 NOT NULL, v int);
+INSERT INTO unlogged_keyed SELECT i, i FROM generate_series(1, 500) i;
+CREATE UNIQUE INDEX unlogged_keyed_pkey ON unlogged_keyed USING alex (id);
+CREATE UNLOGGED TABLE unlogged_forgotten (id int8 NOT NULL, v int);
+INSERT INTO unlogged_forgotten SELECT i, i FROM generate_series(1, 500) i;
+CREATE UNIQUE INDEX unlogged_forgotten_pkey ON unlogged_forgotten USING alex (id);
+CREATE TABLE forgotten (id int8 NOT NULL, above int8);
+INSERT INTO forgotten SELECT i, i / 2 + 1 FROM generate_series(1, 500) i;
+CREATE UNIQUE INDEX forgotten_pkey ON forgotten USING alex (id);
+SELECT alex_primary_key('unlogged_keyed_pkey'), alex_primary_key('unlogged_forgotten_pkey'), alex_primary_key('forgotten_pkey') \g /dev/null
+ALTER TABLE forgotten ADD FOREIGN KEY (above) REFERENCES forgotten;
+COMMENT ON CONSTRAINT unlogged_forgotten_pkey ON unlogged_forgotten IS NULL;
+COMMENT ON CONSTRAINT forgotten_pkey ON forgotten IS NULL;
 CREATE VIEW rich AS SELECT * FROM acct WHERE bal > 1000;
 CHECKPOINT;
 -- after the checkpoint, and without another

@@ -502,7 +502,9 @@ alexbuildempty(Relation rel)
 	index.words = index.key.words;
 	for (BlockNumber block = ALEX_META_BLOCK; block <= ALEX_FIRST_LEAF_BLOCK; block++)
 	{
-		Buffer		buffer = ReadBufferExtended(rel, INIT_FORKNUM, P_NEW, RBM_NORMAL, NULL);
+		/* there are blocks already where another access method's fork is replaced (alex_adopt.c) */
+		bool		is_new = block >= RelationGetNumberOfBlocksInFork(rel, INIT_FORKNUM);
+		Buffer		buffer = ReadBufferExtended(rel, INIT_FORKNUM, is_new ? P_NEW : block, RBM_NORMAL, NULL);
 		char	   *image = palloc0(BLCKSZ);
 
 		Assert(BufferGetBlockNumber(buffer) == block);

@@ -30,6 +30,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "alex_adopt.h"
 #include "alex_convert.h"
 
 PG_FUNCTION_INFO_V1(alex_convert_all);
@@ -153,25 +154,6 @@ is_btree(Oid relid)
 	return result;
 }
 
-/* Does a btree's file hold an alex index? pg_upgrade brings the file, and knows of the access method what a dump says. */
-static bool
-holds_alex(Oid indexid)
-{
-	Relation	index = index_open(indexid, AccessShareLock);
-	bool		result = false;
-
-	if (index->rd_rel->relam == BTREE_AM_OID && RelationGetNumberOfBlocks(index) > 0)
-	{
-		Buffer		buffer = ReadBuffer(index, ALEX_META_BLOCK);
-
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		result = AlexPageGetMeta(BufferGetPage(buffer))->magic == ALEX_META_MAGIC;
-		UnlockReleaseBuffer(buffer);
-	}
-	index_close(index, AccessShareLock);
-	return result;
-}
-
 /* Primary keys and unique constraints that were alex where they were dumped, and have a btree now. */
 static List *
 find_remembered(void)
@@ -188,84 +170,13 @@ find_remembered(void)
 		if ((form->contype == CONSTRAINT_PRIMARY || form->contype == CONSTRAINT_UNIQUE) &&
 			is_btree(form->conindid) &&
 			(alex_method_remembered(form->oid) ||
-			 (compat_owns_relation(form->conindid, GetUserId()) && holds_alex(form->conindid))))
+			 (compat_owns_relation(form->conindid, GetUserId()) && alex_is_disguised(form->conindid))))
 			found = lappend_oid(found, form->conindid);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 	list_sort(found, list_oid_cmp);
 	return found;
-}
-
-static void
-set_method(Oid indexid, Oid method)
-{
-	Relation	catalog = table_open(RelationRelationId, RowExclusiveLock);
-	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(indexid));
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", indexid);
-	((Form_pg_class) GETSTRUCT(tuple))->relam = method;
-	CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
-	table_close(catalog, RowExclusiveLock);
-}
-
-/* The index's operator classes become those that the access method has for the same types. */
-static void
-set_classes(Oid indexid, const Oid *classes, int n)
-{
-	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
-	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(indexid));
-	Datum		values[Natts_pg_index] = {0};
-	bool		nulls[Natts_pg_index] = {0};
-	bool		replace[Natts_pg_index] = {0};
-	HeapTuple	changed;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for index %u", indexid);
-	values[Anum_pg_index_indclass - 1] = PointerGetDatum(buildoidvector(classes, n));
-	replace[Anum_pg_index_indclass - 1] = true;
-	changed = heap_modify_tuple(tuple, RelationGetDescr(catalog), values, nulls, replace);
-	CatalogTupleUpdate(catalog, &changed->t_self, changed);
-	ReleaseSysCache(tuple);
-	table_close(catalog, RowExclusiveLock);
-}
-
-/* Gives an index that pg_upgrade made a btree its access method back. False: it has been built as a btree meanwhile. */
-static bool
-adopt(Oid indexid, Oid method)
-{
-	Relation	heap = table_open(IndexGetRelation(indexid, false), AccessExclusiveLock);
-	Relation	index = index_open(indexid, AccessExclusiveLock);
-	int			n = index->rd_index->indnkeyatts;
-	Oid			classes[INDEX_MAX_KEYS];
-	ObjectAddress myself;
-
-	if (!holds_alex(indexid))
-	{
-		index_close(index, NoLock);
-		table_close(heap, NoLock);
-		return false;
-	}
-	ObjectAddressSet(myself, RelationRelationId, indexid);
-	for (int i = 0; i < n; i++)
-	{
-		ObjectAddress class;
-
-		classes[i] = GetDefaultOpClass(index->rd_opcintype[i], method);
-		if (!OidIsValid(classes[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("column %d of index \"%s\" has a type that alex does not know", i + 1, RelationGetRelationName(index))));
-		ObjectAddressSet(class, OperatorClassRelationId, classes[i]);
-		recordDependencyOn(&myself, &class, DEPENDENCY_NORMAL);
-	}
-	set_method(indexid, method);
-	set_classes(indexid, classes, n);
-	CacheInvalidateRelcache(heap);
-	index_close(index, NoLock);
-	table_close(heap, NoLock);
-	return true;
 }
 
 /*
@@ -291,7 +202,7 @@ alex_restore(PG_FUNCTION_ARGS)
 	{
 		Oid			indexid = lfirst_oid(cell);
 
-		if (compat_owns_relation(indexid, GetUserId()) && holds_alex(indexid) && adopt(indexid, method))
+		if (compat_owns_relation(indexid, GetUserId()) && alex_adopt(indexid, method))
 			ereport(INFO, (errmsg("%s is alex again", get_rel_name(indexid))));
 		else
 			convert = lappend_oid(convert, indexid);

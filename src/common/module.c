@@ -6,6 +6,7 @@
 #include "fmgr.h"
 
 #include "alex.h"
+#include "alex_adopt.h"
 #include "alex_default.h"
 #include "alex_foreign_key.h"
 #include "alex_plan.h"
@@ -22,6 +23,7 @@ _PG_init(void)
 {
 	alex_register_options();
 	alex_define_default();
+	alex_define_adoption();
 	alex_define_route_memory();
 	alex_watch_upserts();
 	alex_install_planner_hook();
