@@ -203,3 +203,66 @@ LANGUAGE c
 AS 'MODULE_PATHNAME', 'alex_restore';
 COMMENT ON PROCEDURE alex_restore() IS
 	'after a dump was restored or a cluster upgraded: primary keys and unique constraints that were alex become that again';
+
+-- advice
+CREATE FUNCTION alex_estimate(index pg_catalog.regclass, OUT bytes pg_catalog.int8, OUT problem pg_catalog.text)
+RETURNS pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'alex_estimate';
+COMMENT ON FUNCTION alex_estimate(pg_catalog.regclass) IS
+	'how large a btree would be as an alex index, estimated from a sample of its leaves, or why it cannot be one';
+REVOKE ALL ON FUNCTION alex_estimate(pg_catalog.regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION alex_estimate(pg_catalog.regclass) TO pg_stat_scan_tables;
+
+CREATE FUNCTION alex_advise(schema pg_catalog.regnamespace DEFAULT NULL, "table" pg_catalog.regclass DEFAULT NULL,
+	OUT index pg_catalog.regclass,
+	OUT bytes pg_catalog.int8,
+	OUT alex_bytes pg_catalog.int8,
+	OUT saved pg_catalog.int8,
+	OUT scans pg_catalog.int8,
+	OUT command pg_catalog.text,
+	OUT problem pg_catalog.text,
+	OUT note pg_catalog.text)
+RETURNS SETOF pg_catalog.record
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH candidate AS MATERIALIZED (
+		SELECT c.oid, pg_catalog.pg_relation_size(c.oid::pg_catalog.regclass) AS bytes, e.bytes AS alex_bytes, e.problem,
+			i.indisunique, pg_catalog.pg_stat_get_numscans(c.oid) AS scans,
+			pg_catalog.format('CALL %I.alex_convert(%L)', (SELECT x.extnamespace::pg_catalog.regnamespace::pg_catalog.text
+				FROM pg_catalog.pg_extension AS x WHERE x.extname OPERATOR(pg_catalog.=) 'omen_alex'::pg_catalog.name),
+				pg_catalog.format('%I.%I', s.nspname, c.relname)) AS command
+		FROM pg_catalog.pg_index AS i
+			JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid
+			JOIN pg_catalog.pg_namespace AS s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace
+			JOIN pg_catalog.pg_am AS a ON a.oid OPERATOR(pg_catalog.=) c.relam
+			CROSS JOIN LATERAL alex_estimate(c.oid::pg_catalog.regclass) AS e
+		WHERE a.amname OPERATOR(pg_catalog.=) 'btree'::pg_catalog.name
+			AND c.relkind OPERATOR(pg_catalog.=) 'i'::pg_catalog."char"
+			AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+			AND s.nspname OPERATOR(pg_catalog.<>) 'pg_toast'::pg_catalog.name
+			AND NOT pg_catalog.pg_is_other_temp_schema(c.relnamespace)
+			AND (schema IS NULL OR c.relnamespace OPERATOR(pg_catalog.=) schema::pg_catalog.oid)
+			AND ("table" IS NULL OR i.indrelid OPERATOR(pg_catalog.=) "table"::pg_catalog.oid)
+	),
+	advice AS (
+		SELECT c.oid, c.bytes, c.alex_bytes, c.bytes OPERATOR(pg_catalog.-) c.alex_bytes AS saved, c.scans,
+			CASE WHEN c.problem IS NULL THEN c.command END AS command, c.problem,
+			CASE WHEN c.problem IS NULL AND c.indisunique
+				AND pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.<) 180000
+				THEN 'INSERT ... ON CONFLICT and new foreign keys need session_preload_libraries = ''omen_alex'' up to PostgreSQL 17' END AS note
+		FROM candidate AS c
+	)
+	SELECT t.oid, t.bytes, t.alex_bytes, t.saved, t.scans, t.command, t.problem, t.note FROM (
+		SELECT 1 AS part, a.oid::pg_catalog.regclass, a.bytes, a.alex_bytes, a.saved, a.scans, a.command, a.problem, a.note FROM advice AS a
+		UNION ALL
+		SELECT 2, NULL, pg_catalog.sum(a.bytes)::pg_catalog.int8, pg_catalog.sum(a.alex_bytes)::pg_catalog.int8,
+			pg_catalog.sum(a.saved)::pg_catalog.int8, NULL, NULL, NULL, 'all that can be converted'
+		FROM advice AS a WHERE a.alex_bytes IS NOT NULL
+	) AS t
+	ORDER BY t.part, t.saved DESC NULLS LAST, t.bytes DESC, t.oid;
+END;
+COMMENT ON FUNCTION alex_advise(pg_catalog.regnamespace, pg_catalog.regclass) IS
+	'for the btrees of the database, a schema or a table: how large they would be as alex indexes, what converts them, or why nothing does; the last row is the total. Reads a sample of each';
+REVOKE ALL ON FUNCTION alex_advise(pg_catalog.regnamespace, pg_catalog.regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION alex_advise(pg_catalog.regnamespace, pg_catalog.regclass) TO pg_stat_scan_tables;

@@ -19,6 +19,9 @@ extern List *alex_conversion_targets(Oid indexid, Oid method);
 /* Why the index cannot be converted to the access method; NULL if it can be. */
 extern char *alex_conversion_problem(Oid indexid, Oid method);
 
+/* The same, but for who owns the table. */
+extern char *alex_shape_problem(Oid indexid, Oid method);
+
 /*
  * Converts an index that has no such problem, in several transactions. No snapshot is active before and after.
  */

@@ -135,8 +135,9 @@ columns_problem(Relation heap, Relation index, Oid method)
 	return problem;
 }
 
+/* As alex_conversion_problem(); "any_owner": whoever the table belongs to. */
 static char *
-open_index_problem(Relation heap, Relation index, Oid method)
+open_index_problem(Relation heap, Relation index, Oid method, bool any_owner)
 {
 	Oid			before = index->rd_rel->relam;
 
@@ -150,7 +151,7 @@ open_index_problem(Relation heap, Relation index, Oid method)
 		return pstrdup("Its table belongs to the system.");
 	if (RELATION_IS_OTHER_TEMP(index))
 		return pstrdup("It is a temporary one of another session.");
-	if (!compat_owns_relation(RelationGetRelid(heap), GetUserId()))
+	if (!any_owner && !compat_owns_relation(RelationGetRelid(heap), GetUserId()))
 		return pstrdup("You are not the owner of its table.");
 	if (!index->rd_index->indisvalid || !index->rd_index->indisready)
 		return pstrdup("It is not valid.");
@@ -163,8 +164,8 @@ open_index_problem(Relation heap, Relation index, Oid method)
 	return columns_problem(heap, index, method);
 }
 
-char *
-alex_conversion_problem(Oid indexid, Oid method)
+static char *
+index_problem(Oid indexid, Oid method, bool any_owner)
 {
 	Oid			heapid = IndexGetRelation(indexid, true);
 	Relation	heap;
@@ -175,10 +176,22 @@ alex_conversion_problem(Oid indexid, Oid method)
 		return pstrdup("It is no index.");
 	heap = table_open(heapid, AccessShareLock);
 	index = relation_open(indexid, AccessShareLock);
-	problem = open_index_problem(heap, index, method);
+	problem = open_index_problem(heap, index, method, any_owner);
 	relation_close(index, AccessShareLock);
 	table_close(heap, AccessShareLock);
 	return problem;
+}
+
+char *
+alex_conversion_problem(Oid indexid, Oid method)
+{
+	return index_problem(indexid, method, false);
+}
+
+char *
+alex_shape_problem(Oid indexid, Oid method)
+{
+	return index_problem(indexid, method, true);
 }
 
 /* alex_conversion_problem(index regclass, method name) returns text */
