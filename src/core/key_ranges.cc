@@ -15,7 +15,7 @@ constexpr uint32_t kPauseEvery = 1u << 16;
 void
 set_code(uint64_t *to, const uint64_t *from, int words)
 {
-	std::copy_n(from, words, to);
+	std::copy_n(from, words == ALEX_STRING_CODE ? ALEX_CODE_WORDS : words, to);
 }
 
 bool
@@ -107,17 +107,40 @@ class Walk
 		return !before(code, interval->low, code_words(c)) && before(code, interval->high, code_words(c));
 	}
 
+	bool is_string(int c) const { return place(c).code != nullptr; }
+
 	void clear(uint64_t *position) const { std::fill_n(position, words() + 1, 0); }
 
-	void put(int c, const uint64_t *code, uint64_t *position) const { alex_put_code(&place(c), code, position); }
+	/** The code of the next column of a position; false if the position ends within it. */
+	bool take(int c, const uint64_t *position, int *base, uint64_t *code) const
+	{
+		if (layout_.strings > 0)
+			return alex_take_code(&layout_, c, position, words(), base, code);
+		alex_column_code(&place(c), position, code);
+		return true;
+	}
+
+	/** Puts the next column into a position that was clear; false if it is a bound, behind which nothing belongs. */
+	bool put(int c, const uint64_t *code, uint64_t *position, int *base) const
+	{
+		if (layout_.strings > 0)
+			return alex_put_next_code(&layout_, c, code, position, words(), base);
+		alex_put_code(&place(c), code, position);
+		return true;
+	}
 
 	/**
 	 * Has a position of no possible record bits where none belong to the column? Then it is behind all codes of a narrow column, or
 	 * behind those of the image of a wide one.
 	 */
-	bool has_stray_bits(int c, const uint64_t *position) const
+	bool has_stray_bits(int c, const uint64_t *position, int base) const
 	{
 		const AlexColumnPlace &place = layout_.place[c];
+
+		if (is_string(c) || (layout_.strings > 0 && base + place.first + alex_code_words(&place) > words()))
+			return false;
+		position += base;
+
 		const bool shared = c > 0 && layout_.place[c - 1].null_word == place.first;
 
 		if (!place.wide)
@@ -140,6 +163,11 @@ class Walk
 	{
 		const int image_words = place(c).words;
 
+		if (is_string(c))
+		{
+			alex_code_after(&place(c), code, code);
+			return true;
+		}
 		if (!place(c).wide)
 		{
 			if (code[0] == code_mask(c) &&
@@ -167,7 +195,7 @@ class Walk
 		return true;
 	}
 
-	/** The last code before this one that a record can have. Returns false if there is none. */
+	/** The last code before this one that a record can have, of a column that is no string. Returns false if there is none. */
 	bool predecessor(int c, uint64_t *code) const
 	{
 		const int image_words = place(c).words;
@@ -196,9 +224,28 @@ class Walk
 		return true;
 	}
 
+	/** No record has a lesser code. */
+	static void least(uint64_t *code) { std::fill_n(code, ALEX_CODE_WORDS, 0); }
+
+	/** Is it all codes before the high end of an interval, but not known which is the last? */
+	bool is_open(int c, const AlexInterval &interval) const
+	{
+		uint64_t after[ALEX_CODE_WORDS];
+
+		if (!is_string(c))
+			return false;
+		alex_code_after(&place(c), interval.low, after);
+		return interval.low[2] != 0 || alex_string_code_compare(after, interval.high) != 0;
+	}
+
 	/** No record has this code or a greater one. */
 	void greatest(int c, uint64_t *code) const
 	{
+		if (is_string(c))
+		{
+			alex_string_extreme(true, code);
+			return;
+		}
 		std::fill_n(code, ALEX_CODE_WORDS, UINT64_MAX);
 		if (place(c).wide)
 			code[place(c).words] = kGreatestNull;
@@ -219,16 +266,54 @@ class Walk
 
 using Codes = uint64_t[ALEX_MAX_KEY_COLUMNS][ALEX_CODE_WORDS];
 
-/** Writes the range of positions with these codes in all columns before the last, and the last in the interval. */
-void
+/** Writes a position with these codes in columns 0 .. n - 1, as far as they go. Returns false if one of them is a bound. */
+bool
+put_codes(const Walk &walk, const Codes &codes, int n, uint64_t *position, int *base)
+{
+	bool whole = true;
+
+	walk.clear(position);
+	*base = 0;
+	for (int c = 0; c < n && whole; c++)
+		whole = walk.put(c, codes[c], position, base);
+	return whole;
+}
+
+/**
+ * Writes the range of positions with these codes in all columns before the last, and the last in the interval. Returns false if one of
+ * the codes is a bound: then both ends are that.
+ */
+bool
 put_range(const Walk &walk, const Codes &codes, const AlexInterval &interval, uint64_t *low, uint64_t *high)
 {
-	walk.clear(low);
-	for (int c = 0; c < walk.last(); c++)
-		walk.put(c, codes[c], low);
+	int base;
+	const bool whole = put_codes(walk, codes, walk.last(), low, &base);
+
 	std::copy_n(low, walk.words() + 1, high);
-	walk.put(walk.last(), interval.low, low);
-	walk.put(walk.last(), interval.high, high);
+	if (whole)
+	{
+		int high_base = base;
+
+		walk.put(walk.last(), interval.low, low, &base);
+		walk.put(walk.last(), interval.high, high, &high_base);
+	}
+	return whole;
+}
+
+/** The same of find_next_range(): where the range ends is not known if it begins at a bound. */
+void
+put_next_range(const Walk &walk, const Codes &codes, const AlexInterval &interval, uint64_t *low, uint64_t *high)
+{
+	if (!put_range(walk, codes, interval, low, high))
+		std::fill_n(high, walk.words() + 1, UINT64_MAX);
+}
+
+/** The same of find_previous_range(): nor where it begins if it ends at a bound. */
+void
+put_previous_range(const Walk &walk, const Codes &codes, const AlexInterval &interval, uint64_t *low, uint64_t *high)
+{
+	if (!put_range(walk, codes, interval, low, high))
+		walk.clear(low);
 }
 
 /** The last code of an interval before "code", which is in it or its end; of an interval without any code of a record its first one. */
@@ -239,43 +324,54 @@ last_of_interval(const Walk &walk, int c, const AlexInterval &interval, uint64_t
 		set_code(code, interval.low, walk.code_words(c));
 }
 
-/** alex_box_next() of a box without parts. */
+/** A range at or after a position; with strings it may begin before it. */
 bool
-next_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint64_t *high)
+find_next_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint64_t *high)
 {
 	const Walk walk(box);
 	const AlexInterval *interval = nullptr; // of the column looked at
 	Codes codes;
 	bool stray = false;
 	bool found = false; // codes[c] is greater than the position's and in the set
+	int base = 0;
 	int c;
 
 	/* as far as the position itself matches */
 	for (c = 0; c <= walk.last(); c++)
 	{
-		alex_column_code(&walk.place(c), position, codes[c]);
-		if (walk.has_stray_bits(c, position))
+		const int column_base = base;
+		const bool whole = walk.take(c, position, &base, codes[c]);
+
+		if (walk.has_stray_bits(c, position, column_base))
 		{
 			walk.beyond(c, codes[c]);
 			stray = true;
 			c++; /* the next code of this very column */
 			break;
 		}
-		if (!walk.restricted(c))
-			continue;
-		interval = walk.at_or_after(c, codes[c]);
-		if (interval == nullptr)
-			break;
-		if (before(codes[c], interval->low, walk.code_words(c)))
+		if (walk.restricted(c))
 		{
-			set_code(codes[c], interval->low, walk.code_words(c));
-			found = true;
-			break;
+			interval = walk.at_or_after(c, codes[c]);
+			if (interval == nullptr)
+				break;
+			if (before(codes[c], interval->low, walk.code_words(c)))
+			{
+				set_code(codes[c], interval->low, walk.code_words(c));
+				found = true;
+				break;
+			}
+		}
+		if (!whole && c < walk.last())
+		{
+			/* records that begin so may match, whatever comes behind */
+			std::copy_n(position, walk.words() + 1, low);
+			std::fill_n(high, walk.words() + 1, UINT64_MAX);
+			return true;
 		}
 	}
 	if (c > walk.last() && !stray)
 	{
-		put_range(walk, codes, *interval, low, high);
+		put_next_range(walk, codes, *interval, low, high);
 		std::copy_n(position, walk.words() + 1, low);
 		return true;
 	}
@@ -302,7 +398,7 @@ next_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint64_t
 		AlexInterval part = *interval;
 
 		set_code(part.low, codes[c], walk.code_words(c));
-		put_range(walk, codes, part, low, high);
+		put_next_range(walk, codes, part, low, high);
 		return true;
 	}
 
@@ -315,39 +411,63 @@ next_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint64_t
 			set_code(codes[c], interval->low, walk.code_words(c));
 		}
 		else
-			std::fill_n(codes[c], ALEX_CODE_WORDS, 0);
+			Walk::least(codes[c]);
 	}
-	put_range(walk, codes, *interval, low, high);
+	put_next_range(walk, codes, *interval, low, high);
 	return true;
 }
 
-/** alex_box_previous() of a box without parts. */
+/** The range of what begins with these codes in columns before c, and is before the code there. */
+void
+put_all_before(const Walk &walk, const Codes &codes, int c, uint64_t *low, uint64_t *high)
+{
+	int base;
+
+	if (put_codes(walk, codes, c, high, &base))
+		walk.put(c, codes[c], high, &base);
+	walk.clear(low);
+}
+
+/**
+ * A range before a position; with strings it may end behind it. A string has no predecessor: where one is wanted, the range ends at the
+ * bound before which it is.
+ */
 bool
-previous_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint64_t *high)
+find_previous_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint64_t *high)
 {
 	const Walk walk(box);
 	const AlexInterval *interval = nullptr;
 	Codes codes;
+	int base = 0;
 	int c;
 
 	/* as far as codes of the position match: something with the same ones may come before it */
 	for (c = 0; c <= walk.last(); c++)
 	{
-		alex_column_code(&walk.place(c), position, codes[c]);
-		if (walk.has_stray_bits(c, position))
+		const int column_base = base;
+		const bool whole = walk.take(c, position, &base, codes[c]);
+
+		if (walk.has_stray_bits(c, position, column_base))
 		{
 			walk.beyond(c, codes[c]);
 			break;
 		}
-		if (!walk.restricted(c))
-			continue;
-		interval = walk.at_or_after(c, codes[c]);
-		if (interval == nullptr || !walk.holds(c, interval, codes[c]))
-			break;
+		if (walk.restricted(c))
+		{
+			interval = walk.at_or_after(c, codes[c]);
+			if (interval == nullptr || !walk.holds(c, interval, codes[c]))
+				break;
+		}
+		if (!whole && c < walk.last())
+		{
+			std::copy_n(position, walk.words() + 1, high);
+			walk.clear(low);
+			return true;
+		}
 	}
 	if (c > walk.last())
 	{
-		put_range(walk, codes, *interval, low, high);
+		put_previous_range(walk, codes, *interval, low, high);
 		std::copy_n(position, walk.words() + 1, high);
 		if (compare_positions(low, high, walk.words()) < 0)
 			return true;
@@ -360,6 +480,11 @@ previous_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint
 	{
 		if (!walk.restricted(c))
 		{
+			if (walk.is_string(c))
+			{
+				put_all_before(walk, codes, c, low, high);
+				return true;
+			}
 			if (walk.predecessor(c, codes[c]))
 				break;
 			continue;
@@ -375,10 +500,18 @@ previous_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint
 			AlexInterval part = *interval;
 
 			set_code(part.high, codes[c], walk.code_words(c));
-			put_range(walk, codes, part, low, high);
+			put_previous_range(walk, codes, part, low, high);
 			return true;
 		}
-		last_of_interval(walk, c, *interval, codes[c]);
+		if (walk.is_open(c, *interval))
+		{
+			put_all_before(walk, codes, c, low, high);
+			return true;
+		}
+		if (walk.is_string(c))
+			set_code(codes[c], interval->low, walk.code_words(c));
+		else
+			last_of_interval(walk, c, *interval, codes[c]);
 		break;
 	}
 	if (c < 0)
@@ -390,13 +523,47 @@ previous_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint
 		if (walk.restricted(c))
 		{
 			interval = &walk.set(c).back();
-			set_code(codes[c], interval->high, walk.code_words(c));
-			last_of_interval(walk, c, *interval, codes[c]);
+			if (c < walk.last() && walk.is_open(c, *interval))
+			{
+				set_code(codes[c], interval->high, walk.code_words(c));
+				put_all_before(walk, codes, c, low, high);
+				return true;
+			}
+			set_code(codes[c], walk.is_string(c) ? interval->low : interval->high, walk.code_words(c));
+			if (!walk.is_string(c))
+				last_of_interval(walk, c, *interval, codes[c]);
 		}
 		else
 			walk.greatest(c, codes[c]);
 	}
-	put_range(walk, codes, *interval, low, high);
+	put_previous_range(walk, codes, *interval, low, high);
+	return true;
+}
+
+/** alex_box_next() of a box without parts. */
+bool
+next_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint64_t *high)
+{
+	const int words = box.layout->words;
+
+	if (!find_next_range(box, position, low, high))
+		return false;
+	/* a string that does not end may have left no room for what is behind it */
+	if (box.layout->strings > 0 && compare_positions(low, position, words) < 0)
+		std::copy_n(position, words + 1, low);
+	return true;
+}
+
+/** alex_box_previous() of a box without parts. */
+bool
+previous_range(const AlexBox &box, const uint64_t *position, uint64_t *low, uint64_t *high)
+{
+	const int words = box.layout->words;
+
+	if (!find_previous_range(box, position, low, high))
+		return false;
+	if (box.layout->strings > 0 && compare_positions(high, position, words) > 0)
+		std::copy_n(position, words + 1, high);
 	return true;
 }
 
@@ -405,14 +572,17 @@ bool
 matches(const AlexBox &box, const uint64_t *record)
 {
 	const Walk walk(box);
+	int base = 0;
 
 	for (int c = 0; c < box.columns; c++)
 	{
 		uint64_t code[ALEX_CODE_WORDS];
 
+		if (!walk.restricted(c) && !walk.is_string(c))
+			continue;
+		walk.take(c, record, &base, code);
 		if (!walk.restricted(c))
 			continue;
-		alex_column_code(&walk.place(c), record, code);
 
 		const AlexInterval *interval = walk.at_or_after(c, code);
 

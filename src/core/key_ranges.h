@@ -95,10 +95,13 @@ uint32_t alex_box_split(const AlexBox *box, const AlexRowMember *row, int n, Ale
 /*
  * The first range of positions at or after "position" that are all in the box: low >= position. Some, or all, may be the positions of no
  * possible record. Returns false if there is none. A box without restriction has no last position, and must not be asked.
+ *
+ * Where a string column comes before the last one restricted, a range may also be what is known so far: nothing between "position" and low
+ * is in the box, but what begins at low need not be.
  */
 bool alex_box_next(const AlexBox *box, const uint64_t *position, uint64_t *low, uint64_t *high);
 
-/* The last range of positions before "position" that are all in the box: high <= position. */
+/* The last range of positions before "position" that are all in the box, likewise: high <= position. */
 bool alex_box_previous(const AlexBox *box, const uint64_t *position, uint64_t *low, uint64_t *high);
 
 /* Is a record in the box? */

@@ -38,8 +38,16 @@ class Filter
 			const AlexColumnPlace &place = box.layout->place[c];
 			const AlexBoxSet &set = box.set[c];
 
-			if (set.n == 0)
+			/* behind a string a column has no word of its own */
+			if (set.n == 0 || place.strings > 0)
 				continue;
+			if (place.code != nullptr)
+			{
+				const uint64_t least = first_word(set.intervals[0].low);
+
+				bounds_[n_++] = {place.first, UINT64_MAX, least, first_word(set.intervals[set.n - 1].high) - least};
+				continue;
+			}
 
 			const uint64_t low = set.intervals[0].low[0];
 			/* the bound of a code of one word is beyond its codes */
@@ -70,6 +78,12 @@ class Filter
 	}
 
   private:
+	/** The first word that a string at this bound can have. */
+	static uint64_t first_word(const uint64_t *bound)
+	{
+		return bound[1] > 0 ? *alex_string_code_words(bound) : bound[2] != 0 ? UINT64_MAX : 0;
+	}
+
 	std::array<Bounds, ALEX_MAX_KEY_COLUMNS> bounds_;
 	int n_ = 0;
 };

@@ -244,7 +244,8 @@ alex_make_code(const AlexCodeLengths *lengths, AlexStringCode *code)
 
 	const int none = lengths->none_first ? 0 : kMostSymbols - 1;
 
-	code->none = static_cast<uint64_t>(code->start[none]) << 48;
+	code->none[0] = static_cast<uint64_t>(code->start[none]) << 48;
+	code->none[1] = ~code->none[0];
 	code->none_bound = static_cast<uint64_t>(code->start[lengths->none_first ? 1 : none]) << 48;
 	return true;
 }

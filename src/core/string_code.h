@@ -47,7 +47,7 @@ typedef struct AlexStringCode
 	uint16_t start[ALEX_STRING_SYMBOLS];  /* the symbol's bits at the upper end of 16 */
 	uint32_t symbol[ALEX_STRING_SYMBOLS]; /* its bits, << 4 | their number */
 	uint16_t fast[1 << ALEX_FAST_BITS];	  /* symbol << 4 | bits of the symbol that begins so; 0: it has more bits */
-	uint64_t none;						  /* the word of none */
+	uint64_t none[2];					  /* the word of none, and its complement */
 	uint64_t none_bound;				  /* words of none are below it, or from it on */
 } AlexStringCode;
 

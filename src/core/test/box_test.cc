@@ -14,7 +14,8 @@ namespace
 class Leaves
 {
 public:
-	Leaves(uint32_t page_size, size_t n, Rng &rng) : columns_(random_columns(4, rng))
+	Leaves(uint32_t page_size, size_t n, Rng &rng)
+		: columns_(page_size < 8192 || below(rng, 2) == 0 ? random_columns(4, rng) : random_string_columns(4, rng))
 	{
 		/* sometimes a run of equal values fills many leaves, sometimes a leaf has many runs */
 		const size_t most = std::array<size_t, 3>{2, 8, 60}[below(rng, 3)];

@@ -5,6 +5,7 @@
 #define ALEX_TEST_BOX_UTIL_H
 
 #include <array>
+#include <map>
 
 #include "../key_ranges.h"
 #include "test_util.h"
@@ -19,6 +20,7 @@ struct Value
 {
 	bool isnull = false;
 	Image image = 0;
+	std::string string; /* of a string column */
 
 	bool operator==(const Value &) const = default;
 };
@@ -34,6 +36,11 @@ struct Columns
 {
 	std::vector<AlexColumnSpec> specs;
 	AlexKeyLayout layout;
+	std::vector<std::shared_ptr<AlexStringCode>> codes;
+
+	/* Words of strings, to which codes refer. */
+	std::shared_ptr<std::map<std::pair<int, std::string>, std::vector<uint64_t>>> strings =
+		std::make_shared<std::map<std::pair<int, std::string>, std::vector<uint64_t>>>();
 
 	int count() const { return static_cast<int>(specs.size()); }
 	int words() const { return layout.words; }
@@ -44,7 +51,7 @@ struct Columns
 inline Image
 greatest_image(int bits)
 {
-	return ~Image{0} >> (128 - bits);
+	return bits == 0 ? 0 : ~Image{0} >> (128 - bits);
 }
 
 inline std::array<uint64_t, ALEX_IMAGE_WORDS>
@@ -68,9 +75,64 @@ random_columns(int most, Rng &rng)
 		for (AlexColumnSpec &spec : columns.specs)
 			/* 64 bits are the most common, and their null bits are elsewhere */
 			spec = {below(rng, 3) == 0 ? uint16_t{64} : widths[below(rng, std::size(widths))], below(rng, 2) == 0,
-					below(rng, 2) == 0};
+					below(rng, 2) == 0, nullptr};
 	} while (!alex_layout_columns(&columns.layout, columns.specs.data(), columns.count()));
 	return columns;
+}
+
+/* A code for a string column, for what it may have to store or for other things. */
+inline std::shared_ptr<AlexStringCode>
+random_string_code(bool none_first, Rng &rng)
+{
+	auto code = std::make_shared<AlexStringCode>();
+	AlexCodeLengths lengths;
+	uint64_t counts[ALEX_STRING_COUNTS];
+
+	for (uint64_t &count : counts)
+		count = below(rng, UINT64_C(1) << below(rng, 20));
+	if (below(rng, 2) == 0)
+		alex_default_code(below(rng, 2) == 0, none_first, &lengths);
+	else
+		alex_choose_code(counts, none_first, &lengths);
+	if (!alex_make_code(&lengths, code.get()))
+		throw std::logic_error("no code");
+	return code;
+}
+
+/* The same with at least one string among them. */
+inline Columns
+random_string_columns(int most, Rng &rng)
+{
+	Columns columns = random_columns(most, rng);
+	const size_t certain = below(rng, columns.specs.size());
+
+	for (size_t c = 0; c < columns.specs.size(); c++)
+		if (c == certain || below(rng, 4) == 0)
+		{
+			AlexColumnSpec &spec = columns.specs[c];
+
+			columns.codes.push_back(random_string_code(alex_none_first(spec.descending, spec.nulls_first), rng));
+			spec.bits = 0;
+			spec.code = columns.codes.back().get();
+		}
+	if (!alex_layout_columns(&columns.layout, columns.specs.data(), columns.count()))
+		throw std::logic_error("no layout");
+	return columns;
+}
+
+/* Strings of few letters, some of them long: short enough that as many as a key has fit. */
+inline std::string
+some_string(const std::vector<Value> &others, Rng &rng)
+{
+	static const std::string letters[] = {"ab", std::string("\0\377", 2), "0123456789abcdef"};
+	const std::string &alphabet = letters[below(rng, std::size(letters))];
+	std::string result;
+
+	if (!others.empty() && below(rng, 3) == 0)
+		result = others[below(rng, others.size())].string.substr(0, 20);
+	for (uint64_t n = below(rng, below(rng, 3) == 0 ? 24 : 4); n > 0; n--)
+		result += alphabet[below(rng, alphabet.size())];
+	return result;
 }
 
 /* A few values of a column: both ends, neighbours, anything, and NULL. */
@@ -84,28 +146,30 @@ some_values(const AlexColumnSpec &spec, size_t n, Rng &rng)
 			values.push_back(value);
 	};
 
-	for (size_t i = 0; values.empty() || (i < 2 * n && values.size() < n); i++)
+	for (size_t i = 0; spec.code != nullptr && (values.empty() || (i < 2 * n && values.size() < n)); i++)
+		add(below(rng, 7) == 0 ? Value{true, 0, {}} : Value{false, 0, some_string(values, rng)});
+	for (size_t i = 0; values.empty() || (spec.code == nullptr && i < 2 * n && values.size() < n); i++)
 		switch (below(rng, 7))
 		{
 			case 0:
-				add({true, 0});
+				add({true, 0, {}});
 				break;
 			case 1:
-				add({false, 0});
+				add({false, 0, {}});
 				break;
 			case 2:
-				add({false, greatest});
+				add({false, greatest, {}});
 				break;
 			case 3:
 				/* where a carry goes from word to word */
-				add({false, (Image{below(rng, 3)} << 64 | (below(rng, 2) == 0 ? 0 : UINT64_MAX)) & greatest});
+				add({false, (Image{below(rng, 3)} << 64 | (below(rng, 2) == 0 ? 0 : UINT64_MAX)) & greatest, {}});
 				break;
 			case 4:
 				if (!values.empty() && !values.back().isnull)
-					add({false, (values.back().image + 1) & greatest});
+					add({false, (values.back().image + 1) & greatest, {}});
 				break;
 			default:
-				add({false, (Image{rng()} << 64 | rng()) & greatest});
+				add({false, (Image{rng()} << 64 | rng()) & greatest, {}});
 		}
 	return values;
 }
@@ -116,9 +180,9 @@ compare_values(const AlexColumnSpec &spec, const Value &a, const Value &b)
 {
 	if (a.isnull != b.isnull)
 		return a.isnull == spec.nulls_first ? -1 : 1;
-	if (a.isnull || a.image == b.image)
+	if (a.isnull || (a.image == b.image && a.string == b.string))
 		return 0;
-	return (a.image < b.image) != spec.descending ? -1 : 1;
+	return (spec.code != nullptr ? a.string < b.string : a.image < b.image) != spec.descending ? -1 : 1;
 }
 
 /* The order of the first n columns of two rows. */
@@ -143,6 +207,27 @@ row_before(const Columns &columns, const Row &a, const Row &b)
 	return order != 0 ? order < 0 : a.tid < b.tid;
 }
 
+inline std::array<uint64_t, ALEX_CODE_WORDS>
+code_of(const Columns &columns, int c, const Value &value)
+{
+	std::array<uint64_t, ALEX_CODE_WORDS> code = {};
+
+	if (!value.isnull && columns.specs[c].code != nullptr)
+	{
+		std::vector<uint64_t> &words = (*columns.strings)[{c, value.string}];
+
+		words.resize(value.string.size() / 4 + 1);
+		words.resize(alex_encode_string(columns.specs[c].code, value.string.data(), value.string.size(), columns.place(c).flip[0],
+										words.data(), static_cast<int>(words.size())));
+		alex_string_code(words.data(), static_cast<int>(words.size()), code.data());
+	}
+	else if (value.isnull)
+		alex_null_code(&columns.place(c), code.data());
+	else
+		alex_image_code(&columns.place(c), image_words(columns.specs[c], value.image).data(), code.data());
+	return code;
+}
+
 /* The record of a row. */
 inline std::vector<uint64_t>
 record_of(const Columns &columns, const Row &row)
@@ -150,22 +235,19 @@ record_of(const Columns &columns, const Row &row)
 	std::vector<uint64_t> record(columns.words() + 1);
 
 	record.back() = row.tid;
+	if (columns.layout.strings > 0)
+	{
+		int base = 0;
+
+		for (int c = 0; c < columns.count(); c++)
+			if (!alex_put_next_code(&columns.layout, c, code_of(columns, c, row.values[c]).data(), record.data(), columns.words(), &base))
+				throw std::logic_error("a row does not fit a key");
+		return record;
+	}
 	for (int c = 0; c < columns.count(); c++)
 		alex_put_column(&columns.place(c), image_words(columns.specs[c], row.values[c].image).data(), row.values[c].isnull,
 						record.data());
 	return record;
-}
-
-inline std::array<uint64_t, ALEX_CODE_WORDS>
-code_of(const Columns &columns, int c, const Value &value)
-{
-	std::array<uint64_t, ALEX_CODE_WORDS> code = {};
-
-	if (value.isnull)
-		alex_null_code(&columns.place(c), code.data());
-	else
-		alex_image_code(&columns.place(c), image_words(columns.specs[c], value.image).data(), code.data());
-	return code;
 }
 
 inline uint64_t
@@ -224,7 +306,7 @@ struct Condition
 	interval(const Columns &columns, int c, AlexInterval *interval) const
 	{
 		const AlexColumnPlace *place = &columns.place(c);
-		const int bytes = columns.code_words(c) * static_cast<int>(sizeof(uint64_t));
+		const size_t bytes = (columns.specs[c].code != nullptr ? ALEX_CODE_WORDS : columns.code_words(c)) * sizeof(uint64_t);
 		const auto low = code_of(columns, c, from);
 		const auto high = code_of(columns, c, to);
 
@@ -290,8 +372,8 @@ struct RowCondition
 
 			if (value.isnull || arguments[i].isnull)
 				return false;
-			if (value.image != arguments[i].image)
-				return (value.image > arguments[i].image) == greater;
+			if (value.image != arguments[i].image || value.string != arguments[i].string)
+				return (value.string == arguments[i].string ? value.image > arguments[i].image : value.string > arguments[i].string) == greater;
 		}
 		return or_equal;
 	}
@@ -318,9 +400,9 @@ struct RowCondition
 				alex_first_value_code(place, member.beyond.low);
 				alex_end_of_values_code(place, member.beyond.high);
 				if (greater != columns.specs[c].descending)
-					std::copy_n(with_equal ? member.equal.low : member.equal.high, columns.code_words(c), member.beyond.low);
+					std::copy_n(with_equal ? member.equal.low : member.equal.high, ALEX_CODE_WORDS, member.beyond.low);
 				else
-					std::copy_n(with_equal ? member.equal.high : member.equal.low, columns.code_words(c), member.beyond.high);
+					std::copy_n(with_equal ? member.equal.high : member.equal.low, ALEX_CODE_WORDS, member.beyond.high);
 			}
 			row.push_back(member);
 		}

@@ -15,13 +15,13 @@ constexpr int most_columns = 6;
 TEST(KeyLayout, RefusesWhatItCannotStore)
 {
 	AlexKeyLayout layout;
-	std::vector<AlexColumnSpec> specs(ALEX_MAX_KEY_COLUMNS + 1, AlexColumnSpec{64, false, false});
+	std::vector<AlexColumnSpec> specs(ALEX_MAX_KEY_COLUMNS + 1, AlexColumnSpec{64, false, false, nullptr});
 
 	EXPECT_FALSE(alex_layout_columns(&layout, specs.data(), 0));
 	EXPECT_FALSE(alex_layout_columns(&layout, specs.data(), ALEX_MAX_KEY_COLUMNS + 1));
 	for (int bits = 0; bits <= 130; bits++)
 	{
-		const AlexColumnSpec spec{static_cast<uint16_t>(bits), false, false};
+		const AlexColumnSpec spec{static_cast<uint16_t>(bits), false, false, nullptr};
 		const bool good = (bits >= 1 && bits <= 60) || bits == 64 || (bits > 64 && bits <= 124) || bits == 128;
 
 		EXPECT_EQ(alex_layout_columns(&layout, &spec, 1), good) << bits;
