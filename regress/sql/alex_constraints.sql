@@ -112,3 +112,49 @@ SELECT alex_unique('bad_null');
 RESET ROLE;
 DROP ROLE regress_alex_other;
 DROP TABLE bad;
+
+-- ALTER TABLE ... USING INDEX takes an alex index as it takes a btree.
+SET client_min_messages = notice;
+CREATE TABLE made (id int8, k int4, d int4, e int4);
+CREATE TABLE made_child () INHERITS (made);
+INSERT INTO made SELECT i, i, i, i FROM generate_series(1, 300) i;
+CREATE UNIQUE INDEX made_id ON made USING alex (id);
+CREATE UNIQUE INDEX made_k ON made USING alex (k);
+CREATE UNIQUE INDEX made_d ON made USING alex (d);
+CREATE UNIQUE INDEX made_e ON made USING alex (e DESC);
+CREATE FUNCTION made_told() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'told of %', tg_tag; END $$;
+CREATE EVENT TRIGGER made_told ON ddl_command_end EXECUTE FUNCTION made_told();
+ALTER TABLE made ADD CONSTRAINT made_pkey PRIMARY KEY USING INDEX made_id;
+ALTER TABLE IF EXISTS ONLY made ADD UNIQUE USING INDEX made_k;
+ALTER TABLE made ADD UNIQUE USING INDEX made_d DEFERRABLE INITIALLY DEFERRED;
+DROP EVENT TRIGGER made_told;
+ALTER TABLE made ADD UNIQUE USING INDEX made_k;
+ALTER TABLE made ADD UNIQUE USING INDEX made_e;
+ALTER TABLE made ADD UNIQUE USING INDEX made_e, ALTER k SET NOT NULL;
+ALTER TABLE made ADD UNIQUE USING INDEX no_such;
+CREATE ROLE alex_made_other;
+SET ROLE alex_made_other;
+ALTER TABLE made ADD UNIQUE USING INDEX made_e;
+RESET ROLE;
+DROP ROLE alex_made_other;
+SELECT conname, contype, pg_get_constraintdef(oid), condeferrable, condeferred, obj_description(oid, 'pg_constraint') FROM pg_constraint
+WHERE conrelid = 'made'::regclass AND contype <> 'n' ORDER BY 1;
+INSERT INTO made VALUES (5, 1000, 1000);
+INSERT INTO made VALUES (NULL, 1000, 1000);
+BEGIN;
+INSERT INTO made VALUES (1000, 1000, 7);
+COMMIT;
+-- by a plan that is used again
+CREATE PROCEDURE made_again() LANGUAGE plpgsql AS $$ BEGIN ALTER TABLE made ADD CONSTRAINT made_again UNIQUE USING INDEX made_again; END $$;
+CREATE UNIQUE INDEX made_again ON made USING alex (k, d);
+CALL made_again();
+ALTER TABLE made DROP CONSTRAINT made_again;
+CREATE UNIQUE INDEX made_again ON made USING alex (k, d);
+CALL made_again();
+ALTER TABLE made DROP CONSTRAINT made_again;
+CREATE UNIQUE INDEX made_again ON made (k, d);
+CALL made_again();
+\d made
+DROP TABLE made, made_child;
+DROP FUNCTION made_told();
+DROP PROCEDURE made_again();

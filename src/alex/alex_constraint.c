@@ -148,14 +148,15 @@ refuse_identity(Oid heapid, Oid indexid, bool primary)
 				 errhint("Keep a btree, or upgrade to PostgreSQL 18.")));
 }
 
-static void
-add_constraint(Oid indexid, Name name, char type, bits16 flags)
+void
+alex_add_constraint(Oid indexid, const char *name, char type, bool is_deferrable, bool initially_deferred)
 {
 	Oid			heapid = IndexGetRelation(indexid, true);
 	Relation	heap;
 	Relation	index;
 	IndexInfo  *info;
 	bool		primary = type == CONSTRAINT_PRIMARY;
+	bits16		flags = 0;
 
 	PreventCommandIfReadOnly("ALTER TABLE");
 	if (!OidIsValid(heapid))
@@ -177,9 +178,9 @@ add_constraint(Oid indexid, Name name, char type, bits16 flags)
 
 	if (primary)
 		set_not_null(heapid, indexid);
-	if (name != NULL && strcmp(NameStr(*name), get_rel_name(indexid)) != 0)
+	if (name != NULL && strcmp(name, get_rel_name(indexid)) != 0)
 	{
-		RenameRelationInternal(indexid, NameStr(*name), false, true);
+		RenameRelationInternal(indexid, name, false, true);
 		CommandCounterIncrement();
 	}
 	heap = table_open(heapid, NoLock);
@@ -190,6 +191,10 @@ add_constraint(Oid indexid, Name name, char type, bits16 flags)
 		index_check_primary_key(heap, info, true, NULL);
 		flags |= INDEX_CONSTR_CREATE_MARK_AS_PRIMARY;
 	}
+	if (is_deferrable || initially_deferred)
+		flags |= INDEX_CONSTR_CREATE_DEFERRABLE;
+	if (initially_deferred)
+		flags |= INDEX_CONSTR_CREATE_INIT_DEFERRED;
 	index_constraint_create(heap, indexid, InvalidOid, info, RelationGetRelationName(index), type,
 							flags | INDEX_CONSTR_CREATE_UPDATE_INDEX | INDEX_CONSTR_CREATE_REMOVE_OLD_DEPS, false, false);
 	CacheInvalidateRelcache(heap);
@@ -205,7 +210,7 @@ alex_primary_key(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	add_constraint(PG_GETARG_OID(0), PG_ARGISNULL(1) ? NULL : PG_GETARG_NAME(1), CONSTRAINT_PRIMARY, 0);
+	alex_add_constraint(PG_GETARG_OID(0), PG_ARGISNULL(1) ? NULL : NameStr(*PG_GETARG_NAME(1)), CONSTRAINT_PRIMARY, false, false);
 	PG_RETURN_VOID();
 }
 
@@ -213,14 +218,9 @@ alex_primary_key(PG_FUNCTION_ARGS)
 Datum
 alex_unique(PG_FUNCTION_ARGS)
 {
-	bits16		flags = 0;
-
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	if (!PG_ARGISNULL(3) && PG_GETARG_BOOL(3))
-		flags = INDEX_CONSTR_CREATE_DEFERRABLE | INDEX_CONSTR_CREATE_INIT_DEFERRED;
-	else if (!PG_ARGISNULL(2) && PG_GETARG_BOOL(2))
-		flags = INDEX_CONSTR_CREATE_DEFERRABLE;
-	add_constraint(PG_GETARG_OID(0), PG_ARGISNULL(1) ? NULL : PG_GETARG_NAME(1), CONSTRAINT_UNIQUE, flags);
+	alex_add_constraint(PG_GETARG_OID(0), PG_ARGISNULL(1) ? NULL : NameStr(*PG_GETARG_NAME(1)), CONSTRAINT_UNIQUE,
+						!PG_ARGISNULL(2) && PG_GETARG_BOOL(2), !PG_ARGISNULL(3) && PG_GETARG_BOOL(3));
 	PG_RETURN_VOID();
 }

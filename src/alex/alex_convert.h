@@ -16,6 +16,9 @@ extern Oid	alex_conversion_method(const char *name);
 /* The index, or, of a partitioned one, those of its partitions that are not of that method yet. */
 extern List *alex_conversion_targets(Oid indexid, Oid method);
 
+/* Is the access method of the index alex? */
+extern bool alex_is_index(Oid indexid);
+
 /* Why the index cannot be converted to the access method; NULL if it can be. */
 extern char *alex_conversion_problem(Oid indexid, Oid method);
 

@@ -63,6 +63,12 @@ alex_conversion_method(const char *name)
 	return method;
 }
 
+bool
+alex_is_index(Oid indexid)
+{
+	return is_alex(relation_method(indexid));
+}
+
 /* The type of a key column before an operator class has its say. Takes the expressions one by one. */
 static Oid
 column_type(Relation heap, Relation index, int column, List **expressions)

@@ -7,6 +7,7 @@
 
 #include "alex.h"
 #include "alex_adopt.h"
+#include "alex_constraint.h"
 #include "alex_default.h"
 #include "alex_foreign_key.h"
 #include "alex_plan.h"
@@ -28,5 +29,6 @@ _PG_init(void)
 	alex_watch_upserts();
 	alex_install_planner_hook();
 	alex_watch_foreign_keys();
+	alex_watch_using_index();
 	omen_define_settings();
 }
