@@ -65,6 +65,9 @@ missing_packages() {
 				major=$(debian_major "${PG_CONFIG:-$(find_pg_config)}")
 				[ -z "$major" ] || [ -f "/usr/share/postgresql/$major/extension/pg_repack.control" ] ||
 					! apt-cache show "postgresql-$major-repack" >/dev/null 2>&1 || echo "postgresql-$major-repack"
+				# So is this one, but for servers of any version.
+				command -v prometheus-postgres-exporter >/dev/null || ! command -v apt-get >/dev/null ||
+					echo prometheus-postgres-exporter
 				;;
 		esac
 	done

@@ -719,3 +719,116 @@ COMMENT ON FUNCTION alex_advise(pg_catalog.regnamespace, pg_catalog.regclass) IS
 	'for the btrees of the database, a schema or a table: how large they would be as alex indexes, what converts them, or why nothing does; the last row is the total. Reads a sample of each';
 REVOKE ALL ON FUNCTION alex_advise(pg_catalog.regnamespace, pg_catalog.regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION alex_advise(pg_catalog.regnamespace, pg_catalog.regclass) TO pg_stat_scan_tables;
+
+-- figures for a scrape: a fixed number of pages of each
+CREATE FUNCTION alex_sampled_stats(index pg_catalog.regclass, pages pg_catalog.int4,
+	OUT height pg_catalog.int4,
+	OUT leaf_pages pg_catalog.int8,
+	OUT inner_pages pg_catalog.int8,
+	OUT deleted_pages pg_catalog.int8,
+	OUT empty_pages pg_catalog.int8,
+	OUT entries pg_catalog.int8,
+	OUT delta_entries pg_catalog.int8,
+	OUT index_bytes pg_catalog.int8,
+	OUT bytes_per_key pg_catalog.float8,
+	OUT leaf_fill pg_catalog.float8,
+	OUT delta_fill pg_catalog.float8,
+	OUT model_error pg_catalog.float8)
+RETURNS pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'alex_sampled_stats';
+COMMENT ON FUNCTION alex_sampled_stats(pg_catalog.regclass, pg_catalog.int4) IS
+	'alex_stats(), estimated from so many pages';
+REVOKE ALL ON FUNCTION alex_sampled_stats(pg_catalog.regclass, pg_catalog.int4) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION alex_sampled_stats(pg_catalog.regclass, pg_catalog.int4) TO pg_stat_scan_tables;
+
+CREATE FUNCTION omen_sampled_stats("table" pg_catalog.regclass, pages pg_catalog.int4,
+	OUT rows pg_catalog.int8,
+	OUT dead_rows pg_catalog.int8,
+	OUT aborted_updates pg_catalog.int8,
+	OUT versions_in_page pg_catalog.int8,
+	OUT versions_in_store pg_catalog.int8,
+	OUT oldest_superseder pg_catalog.xid,
+	OUT row_pages pg_catalog.int8,
+	OUT store_pages pg_catalog.int8,
+	OUT store_pages_free pg_catalog.int8,
+	OUT store_records pg_catalog.int8,
+	OUT new_pages pg_catalog.int8,
+	OUT table_bytes pg_catalog.int8,
+	OUT row_page_fill pg_catalog.float8)
+RETURNS pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'omen_sampled_stats';
+COMMENT ON FUNCTION omen_sampled_stats(pg_catalog.regclass, pg_catalog.int4) IS
+	'omen_stats(), estimated from so many pages';
+REVOKE ALL ON FUNCTION omen_sampled_stats(pg_catalog.regclass, pg_catalog.int4) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION omen_sampled_stats(pg_catalog.regclass, pg_catalog.int4) TO pg_stat_scan_tables;
+
+CREATE FUNCTION alex_overview(
+	OUT index pg_catalog.regclass,
+	OUT "table" pg_catalog.regclass,
+	OUT height pg_catalog.int4,
+	OUT leaf_pages pg_catalog.int8,
+	OUT inner_pages pg_catalog.int8,
+	OUT deleted_pages pg_catalog.int8,
+	OUT empty_pages pg_catalog.int8,
+	OUT entries pg_catalog.int8,
+	OUT delta_entries pg_catalog.int8,
+	OUT index_bytes pg_catalog.int8,
+	OUT bytes_per_key pg_catalog.float8,
+	OUT leaf_fill pg_catalog.float8,
+	OUT delta_fill pg_catalog.float8,
+	OUT model_error pg_catalog.float8,
+	OUT scans pg_catalog.int8,
+	OUT entries_read pg_catalog.int8,
+	OUT rows_fetched pg_catalog.int8)
+RETURNS SETOF pg_catalog.record
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT i.indexrelid::pg_catalog.regclass, i.indrelid::pg_catalog.regclass, s.*, pg_catalog.pg_stat_get_numscans(c.oid),
+		pg_catalog.pg_stat_get_tuples_returned(c.oid), pg_catalog.pg_stat_get_tuples_fetched(c.oid)
+	FROM pg_catalog.pg_class AS c
+		JOIN pg_catalog.pg_index AS i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid
+		JOIN pg_catalog.pg_am AS a ON a.oid OPERATOR(pg_catalog.=) c.relam
+		CROSS JOIN LATERAL alex_sampled_stats(c.oid::pg_catalog.regclass, 32) AS s
+	WHERE a.amname OPERATOR(pg_catalog.=) 'alex'::pg_catalog.name
+		AND c.relkind OPERATOR(pg_catalog.=) 'i'::pg_catalog."char"
+		AND NOT pg_catalog.pg_is_other_temp_schema(c.relnamespace);
+END;
+COMMENT ON FUNCTION alex_overview() IS
+	'every alex index, estimated from 32 of its pages, and how it is used; for a scrape, where alex_stats() would take too long';
+REVOKE ALL ON FUNCTION alex_overview() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION alex_overview() TO pg_stat_scan_tables;
+
+CREATE FUNCTION omen_overview(
+	OUT "table" pg_catalog.regclass,
+	OUT rows pg_catalog.int8,
+	OUT dead_rows pg_catalog.int8,
+	OUT aborted_updates pg_catalog.int8,
+	OUT versions_in_page pg_catalog.int8,
+	OUT versions_in_store pg_catalog.int8,
+	OUT oldest_superseder pg_catalog.xid,
+	OUT row_pages pg_catalog.int8,
+	OUT store_pages pg_catalog.int8,
+	OUT store_pages_free pg_catalog.int8,
+	OUT store_records pg_catalog.int8,
+	OUT new_pages pg_catalog.int8,
+	OUT table_bytes pg_catalog.int8,
+	OUT row_page_fill pg_catalog.float8,
+	OUT updates pg_catalog.int8,
+	OUT updates_in_place pg_catalog.int8)
+RETURNS SETOF pg_catalog.record
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT c.oid::pg_catalog.regclass, s.*, pg_catalog.pg_stat_get_tuples_updated(c.oid), pg_catalog.pg_stat_get_tuples_hot_updated(c.oid)
+	FROM pg_catalog.pg_class AS c
+		JOIN pg_catalog.pg_am AS a ON a.oid OPERATOR(pg_catalog.=) c.relam
+		CROSS JOIN LATERAL omen_sampled_stats(c.oid::pg_catalog.regclass, 32) AS s
+	WHERE a.amname OPERATOR(pg_catalog.=) 'omen'::pg_catalog.name
+		AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'm']::pg_catalog."char"[])
+		AND NOT pg_catalog.pg_is_other_temp_schema(c.relnamespace);
+END;
+COMMENT ON FUNCTION omen_overview() IS
+	'every omen table, estimated from 32 of its pages, and how many updates stayed in place; for a scrape, where omen_tables() would take too long';
+REVOKE ALL ON FUNCTION omen_overview() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION omen_overview() TO pg_stat_scan_tables;

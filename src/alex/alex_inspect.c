@@ -10,8 +10,10 @@
 #include "postgres.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/xlog.h"
 #include "catalog/pg_type_d.h"
 #include "fmgr.h"
@@ -27,6 +29,7 @@
 #include "open_existing.h"
 
 PG_FUNCTION_INFO_V1(alex_stats);
+PG_FUNCTION_INFO_V1(alex_sampled_stats);
 PG_FUNCTION_INFO_V1(alex_page);
 
 /* Base records of a leaf whose predicted slot is compared with the true one: all would take as long as alex_check(). */
@@ -171,43 +174,61 @@ count_page(Relation rel, int words, BlockNumber block, const char *page, Stats *
 	}
 }
 
-Datum
-alex_stats(PG_FUNCTION_ARGS)
+/* Reads all pages, or, of an index with more than "sample" ones, so many that lie at equal distances, and the root. */
+static void
+count_pages(Relation rel, int words, BlockNumber nblocks, BlockNumber sample, Stats *stats)
 {
-	TupleDesc	desc = result_descriptor(fcinfo, STATS_COLUMNS);
-	Relation	rel = open_index(PG_GETARG_OID(0));
-	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
 	BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
+	BlockNumber all = nblocks - ALEX_ROOT_BLOCK;
+	BlockNumber reads = Min(all, sample);
 	char	   *page = palloc(BLCKSZ);
+
+	for (BlockNumber i = 0; i < reads; i++)
+	{
+		BlockNumber block = ALEX_ROOT_BLOCK + (BlockNumber) (((uint64) 2 * i + 1) * all / ((uint64) 2 * reads));
+
+		CHECK_FOR_INTERRUPTS();
+		alex_copy_page(rel, block, strategy, page);
+		count_page(rel, words, block, page, stats);
+	}
+	if (reads < all)
+	{
+		alex_copy_page(rel, ALEX_ROOT_BLOCK, strategy, page);
+		stats->height = PageIsNew((Page) page) ? 0 : alex_cheader(page)->level + 1;
+	}
+	FreeAccessStrategy(strategy);
+	pfree(page);
+}
+
+static Datum
+stats_of(Relation rel, BlockNumber sample, TupleDesc desc)
+{
+	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
 	AlexIndex	index;
 	Stats		stats;
 	Datum		values[STATS_COLUMNS];
 	bool		nulls[STATS_COLUMNS] = {false};
 	double		bytes = (double) nblocks * BLCKSZ;
+	double		scale;
 
 	alex_open(rel, &index);
 	memset(&stats, 0, sizeof(stats));
-	for (BlockNumber block = ALEX_ROOT_BLOCK; block < nblocks; block++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		alex_copy_page(rel, block, strategy, page);
-		count_page(rel, index.words, block, page, &stats);
-	}
-	FreeAccessStrategy(strategy);
-	index_close(rel, AccessShareLock);
+	count_pages(rel, index.words, nblocks, sample, &stats);
+	/* every page read stands for as many */
+	scale = Max(1.0, (double) (nblocks - ALEX_ROOT_BLOCK) / sample);
 
 	values[0] = Int32GetDatum(stats.height);
-	values[1] = Int64GetDatum(stats.leaf_pages);
-	values[2] = Int64GetDatum(stats.inner_pages);
-	values[3] = Int64GetDatum(stats.deleted_pages);
-	values[4] = Int64GetDatum(stats.empty_pages);
-	values[5] = Int64GetDatum(stats.entries);
-	values[6] = Int64GetDatum(stats.delta_entries);
+	values[1] = Int64GetDatum((int64) rint(stats.leaf_pages * scale));
+	values[2] = Int64GetDatum((int64) rint(stats.inner_pages * scale));
+	values[3] = Int64GetDatum((int64) rint(stats.deleted_pages * scale));
+	values[4] = Int64GetDatum((int64) rint(stats.empty_pages * scale));
+	values[5] = Int64GetDatum((int64) rint(stats.entries * scale));
+	values[6] = Int64GetDatum((int64) rint(stats.delta_entries * scale));
 	values[7] = Int64GetDatum((int64) nblocks * BLCKSZ);
 
 	/* averages over nothing are NULL */
 	nulls[8] = stats.entries == 0;
-	values[8] = Float8GetDatum(nulls[8] ? 0 : bytes / stats.entries);
+	values[8] = Float8GetDatum(nulls[8] ? 0 : bytes / (stats.entries * scale));
 	nulls[9] = nulls[10] = stats.leaf_pages == 0;
 	if (stats.leaf_pages > 0)
 	{
@@ -218,8 +239,47 @@ alex_stats(PG_FUNCTION_ARGS)
 	}
 	nulls[11] = stats.samples == 0;
 	values[11] = Float8GetDatum(nulls[11] ? 0 : stats.distance / stats.samples);
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
 
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+Datum
+alex_stats(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc = result_descriptor(fcinfo, STATS_COLUMNS);
+	Relation	rel = open_index(PG_GETARG_OID(0));
+	Datum		result = stats_of(rel, MaxBlockNumber, desc);
+
+	index_close(rel, AccessShareLock);
+	PG_RETURN_DATUM(result);
+}
+
+/*
+ * alex_sampled_stats(index regclass, pages int4): the same from so many pages. NULL of an index that was dropped meanwhile, or has no
+ * pages here: a list of all must not fail on them.
+ */
+Datum
+alex_sampled_stats(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc = result_descriptor(fcinfo, STATS_COLUMNS);
+	int32		pages = PG_GETARG_INT32(1);
+	Relation	rel = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
+	Datum		result;
+
+	if (pages < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of pages must be greater than zero")));
+	if (rel == NULL)
+		PG_RETURN_NULL();
+	if (rel->rd_rel->relkind == RELKIND_INDEX && (!rel->rd_index->indisready || alex_lacks_storage(rel)))
+	{
+		relation_close(rel, AccessShareLock);
+		PG_RETURN_NULL();
+	}
+	alex_require_index(rel);
+	result = stats_of(rel, (BlockNumber) pages, desc);
+	relation_close(rel, AccessShareLock);
+	PG_RETURN_DATUM(result);
 }
 
 /* ---- alex_page ---- */

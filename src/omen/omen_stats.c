@@ -1,11 +1,13 @@
 /*
- * omen_stats.c - omen_stats(): what a table consists of.
+ * omen_stats.c - omen_stats(): what a table consists of, and omen_sampled_stats(), which guesses.
  *
- * Reads all of it, a page at a time, under AccessShareLock: while others write, the figures are those of no single
+ * The one reads all of it, the other some pages, a page at a time, under AccessShareLock: while others write, the figures are those of no single
  * moment. It judges nothing: what does not make sense is not counted, and omen_check() says why. Who may call it is the
  * business of the SQL script.
  */
 #include "omen.h"
+
+#include <math.h>
 
 #include "access/relation.h"
 #include "fmgr.h"
@@ -18,6 +20,7 @@
 #include "omen_private.h"
 
 PG_FUNCTION_INFO_V1(omen_stats);
+PG_FUNCTION_INFO_V1(omen_sampled_stats);
 
 #define STATS_COLUMNS 13
 
@@ -119,15 +122,37 @@ count_page(Relation rel, Buffer buffer, TransactionId horizon, Stats *stats)
 	}
 }
 
-Datum
-omen_stats(PG_FUNCTION_ARGS)
+/* Reads all pages, or, of a table with more than "sample" ones, so many that lie at equal distances. */
+static void
+count_pages(Relation rel, BlockNumber nblocks, BlockNumber sample, Stats *stats)
+{
+	BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
+	TransactionId horizon = GetOldestNonRemovableTransactionId(rel);
+	BlockNumber reads = Min(nblocks, sample);
+
+	memset(stats, 0, sizeof(*stats));
+	for (BlockNumber i = 0; i < reads; i++)
+	{
+		BlockNumber block = (BlockNumber) (((uint64) 2 * i + 1) * nblocks / ((uint64) 2 * reads));
+		Buffer		buffer;
+
+		CHECK_FOR_INTERRUPTS();
+		buffer = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		count_page(rel, buffer, horizon, stats);
+		UnlockReleaseBuffer(buffer);
+	}
+	FreeAccessStrategy(strategy);
+}
+
+static Datum
+stats_of(Oid relid, BlockNumber sample, FunctionCallInfo fcinfo)
 {
 	TupleDesc	desc;
 	Relation	rel;
 	BlockNumber nblocks;
-	BufferAccessStrategy strategy;
-	TransactionId horizon;
 	Stats		stats;
+	double		scale;			/* every page read stands for as many */
 	Datum		values[STATS_COLUMNS];
 	bool		nulls[STATS_COLUMNS] = {false};
 
@@ -142,7 +167,7 @@ omen_stats(PG_FUNCTION_ARGS)
 	 * nothing is known of a table that was dropped meanwhile, or has no pages here; a list of all tables must not fail
 	 * on them
 	 */
-	rel = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
+	rel = try_relation_open(relid, AccessShareLock);
 	if (rel == NULL)
 		PG_RETURN_NULL();
 	omen_require_table(rel);
@@ -152,38 +177,45 @@ omen_stats(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	}
 
-	memset(&stats, 0, sizeof(stats));
 	nblocks = RelationGetNumberOfBlocks(rel);
-	strategy = GetAccessStrategy(BAS_BULKREAD);
-	horizon = GetOldestNonRemovableTransactionId(rel);
-	for (BlockNumber block = 0; block < nblocks; block++)
-	{
-		Buffer		buffer;
-
-		CHECK_FOR_INTERRUPTS();
-		buffer = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		count_page(rel, buffer, horizon, &stats);
-		UnlockReleaseBuffer(buffer);
-	}
-	FreeAccessStrategy(strategy);
+	count_pages(rel, nblocks, sample, &stats);
 	relation_close(rel, AccessShareLock);
+	scale = Max(1.0, (double) nblocks / sample);
 
-	values[0] = Int64GetDatum(stats.rows);
-	values[1] = Int64GetDatum(stats.dead_rows);
-	values[2] = Int64GetDatum(stats.aborted_updates);
-	values[3] = Int64GetDatum(stats.versions_in_page);
-	values[4] = Int64GetDatum(stats.versions_in_store);
+	values[0] = Int64GetDatum((int64) rint(stats.rows * scale));
+	values[1] = Int64GetDatum((int64) rint(stats.dead_rows * scale));
+	values[2] = Int64GetDatum((int64) rint(stats.aborted_updates * scale));
+	values[3] = Int64GetDatum((int64) rint(stats.versions_in_page * scale));
+	values[4] = Int64GetDatum((int64) rint(stats.versions_in_store * scale));
 	values[5] = TransactionIdGetDatum(stats.oldest_superseder);
 	nulls[5] = !TransactionIdIsValid(stats.oldest_superseder);
-	values[6] = Int64GetDatum(stats.row_pages);
-	values[7] = Int64GetDatum(stats.store_pages);
-	values[8] = Int64GetDatum(stats.store_pages_expired);
-	values[9] = Int64GetDatum(stats.store_records);
-	values[10] = Int64GetDatum(stats.new_pages);
+	values[6] = Int64GetDatum((int64) rint(stats.row_pages * scale));
+	values[7] = Int64GetDatum((int64) rint(stats.store_pages * scale));
+	values[8] = Int64GetDatum((int64) rint(stats.store_pages_expired * scale));
+	values[9] = Int64GetDatum((int64) rint(stats.store_records * scale));
+	values[10] = Int64GetDatum((int64) rint(stats.new_pages * scale));
 	values[11] = Int64GetDatum((int64) nblocks * BLCKSZ);
 	/* an average over nothing is NULL */
 	nulls[12] = stats.row_pages == 0;
 	values[12] = Float8GetDatum(nulls[12] ? 0 : 1 - (double) stats.free_bytes / ((double) stats.row_pages * BLCKSZ));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+Datum
+omen_stats(PG_FUNCTION_ARGS)
+{
+	return stats_of(PG_GETARG_OID(0), MaxBlockNumber, fcinfo);
+}
+
+/* omen_sampled_stats("table" regclass, pages int4): the same from so many pages */
+Datum
+omen_sampled_stats(PG_FUNCTION_ARGS)
+{
+	int32		pages = PG_GETARG_INT32(1);
+
+	if (pages < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of pages must be greater than zero")));
+	return stats_of(PG_GETARG_OID(0), (BlockNumber) pages, fcinfo);
 }
