@@ -15,6 +15,11 @@
 #error "omen_alex supports PostgreSQL 15 to 18"
 #endif
 
+/* the macros for varlenas left postgres.h in 16 */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* old_snapshot_threshold was removed in 17: until then a page read checks whether its snapshot is too old */
 #if PG_VERSION_NUM < 170000
 #include "utils/snapmgr.h"
