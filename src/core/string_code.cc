@@ -195,6 +195,7 @@ alex_choose_code(const uint64_t *counts, bool none_first, AlexCodeLengths *lengt
 			break;
 	}
 	lengths->none_first = none_first ? 1 : 0;
+	lengths->headed = 0;
 	for (int i = 0; i < kMostSymbols; i++)
 		lengths->bits[i] = tree.depth(i);
 }
@@ -215,7 +216,7 @@ alex_make_code(const AlexCodeLengths *lengths, AlexStringCode *code)
 {
 	uint32_t start = 0; // in units of 2^-kStartBits
 
-	if (lengths->none_first > 1)
+	if (lengths->none_first > 1 || lengths->headed > 1)
 		return false;
 	code->lengths = *lengths;
 	code->end = lengths->none_first;
@@ -244,14 +245,26 @@ alex_make_code(const AlexCodeLengths *lengths, AlexStringCode *code)
 
 	const int none = lengths->none_first ? 0 : kMostSymbols - 1;
 
-	code->none[0] = static_cast<uint64_t>(code->start[none]) << 48;
+	if (lengths->headed)
+	{
+		/* what no head is */
+		code->none[0] = lengths->none_first ? 0 : ~UINT64_C(1);
+		code->none_bound = lengths->none_first ? 2 : ~UINT64_C(1);
+	}
+	else
+	{
+		code->none[0] = static_cast<uint64_t>(code->start[none]) << 48;
+		code->none_bound = static_cast<uint64_t>(code->start[lengths->none_first ? 1 : none]) << 48;
+	}
 	code->none[1] = ~code->none[0];
-	code->none_bound = static_cast<uint64_t>(code->start[lengths->none_first ? 1 : none]) << 48;
 	return true;
 }
 
-extern "C" int
-alex_encode_string(const AlexStringCode *code, const void *bytes, size_t n, uint64_t flip, uint64_t *words, int max)
+namespace
+{
+
+int
+encode(const AlexStringCode *code, const void *bytes, size_t n, uint64_t flip, uint64_t *words, int max)
 {
 	const auto *from = static_cast<const uint8_t *>(bytes);
 	const uint32_t *const symbols = code->symbol + code->end;
@@ -286,8 +299,8 @@ alex_encode_string(const AlexStringCode *code, const void *bytes, size_t n, uint
 	return used;
 }
 
-extern "C" size_t
-alex_decode_string(const AlexStringCode *code, const uint64_t *words, int n, uint64_t flip, void *bytes, size_t max)
+size_t
+decode(const AlexStringCode *code, const uint64_t *words, int n, uint64_t flip, void *bytes, size_t max)
 {
 	auto *to = static_cast<uint8_t *>(bytes);
 	const unsigned end = code->end;
@@ -308,4 +321,44 @@ alex_decode_string(const AlexStringCode *code, const uint64_t *words, int n, uin
 			return ALEX_BAD_STRING;
 		to[found++] = static_cast<uint8_t>((symbol >> 4) - end - 1);
 	}
+}
+
+} // namespace
+
+extern "C" int
+alex_encode_string(const AlexStringCode *code, const void *bytes, size_t n, uint64_t flip, uint64_t *words, int max)
+{
+	if (!code->lengths.headed)
+		return encode(code, bytes, n, flip, words, max);
+	if (max == 0)
+		return max + 1;
+
+	const auto *from = static_cast<const uint8_t *>(bytes);
+	uint64_t head = n > ALEX_HEAD_BYTES ? 1 : 0;
+
+	for (int i = 0; i < ALEX_HEAD_BYTES; i++)
+		head |= static_cast<uint64_t>(from[i]) << (56 - 8 * i);
+	words[0] = head ^ flip;
+	return 1 + (n > ALEX_HEAD_BYTES ? encode(code, from + ALEX_HEAD_BYTES, n - ALEX_HEAD_BYTES, flip, words + 1, max - 1) : 0);
+}
+
+extern "C" size_t
+alex_decode_string(const AlexStringCode *code, const uint64_t *words, int n, uint64_t flip, void *bytes, size_t max)
+{
+	if (!code->lengths.headed)
+		return decode(code, words, n, flip, bytes, max);
+	if (n <= 0 || max < ALEX_HEAD_BYTES || alex_string_is_none(code, flip, words[0]) || ((words[0] ^ flip) & 1) != (n > 1 ? 1 : 0))
+		return ALEX_BAD_STRING;
+
+	auto *to = static_cast<uint8_t *>(bytes);
+	const uint64_t head = (words[0] ^ flip) & ~UINT64_C(1);
+
+	for (int i = 0; i < ALEX_HEAD_BYTES; i++)
+		to[i] = static_cast<uint8_t>(head >> (56 - 8 * i));
+	if (n == 1)
+		return ALEX_HEAD_BYTES;
+
+	const size_t rest = decode(code, words + 1, n - 1, flip, to + ALEX_HEAD_BYTES, max - ALEX_HEAD_BYTES);
+
+	return rest == 0 || rest == ALEX_BAD_STRING ? ALEX_BAD_STRING : ALEX_HEAD_BYTES + rest;
 }

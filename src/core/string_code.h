@@ -12,6 +12,9 @@
  * the same up to it end there both or neither. So no string's words are the beginning of another's, and where they end
  * is seen without decoding them. "flip" (0 or all ones) is xored to all words: the complement has the opposite order.
  *
+ * Strings of a *headed* code are images (numeric_image.h): their first eight bytes, the last bit of which is 0 and which are neither all
+ * zeroes nor all ones but for that, are the first word as they are; a code has only what follows, if anything does.
+ *
  * Contract: nothing allocates. On arbitrary words nothing is read or written out of bounds, and every loop ends.
  */
 #ifndef ALEX_STRING_CODE_H
@@ -29,6 +32,7 @@ extern "C" {
 #define ALEX_STRING_WORD_BITS 63 /* of a word */
 #define ALEX_CODE_BITS 15		 /* of a symbol, at most */
 #define ALEX_FAST_BITS 10		 /* looked up at once when decoding */
+#define ALEX_HEAD_BYTES 8		 /* of a headed code */
 
 /* How often the end, and each byte, occurs: counts[0], counts[1 + byte]. */
 #define ALEX_STRING_COUNTS 257
@@ -37,6 +41,7 @@ extern "C" {
 typedef struct AlexCodeLengths
 {
 	uint8_t none_first; /* none is below the end */
+	uint8_t headed;		/* strings begin with a head */
 	uint8_t bits[ALEX_STRING_SYMBOLS];
 } AlexCodeLengths;
 
@@ -51,7 +56,7 @@ typedef struct AlexStringCode
 	uint64_t none_bound;				  /* words of none are below it, or from it on */
 } AlexStringCode;
 
-/* The lengths of a good code for these counts, each of which is below 2^40. Every byte has a code. */
+/* The lengths of a good code for these counts, each of which is below 2^40. Every byte has a code. It is not headed. */
 void alex_choose_code(const uint64_t *counts, bool none_first, AlexCodeLengths *lengths);
 
 /* The same for strings nothing is known of: identifiers, words, addresses, numbers; or bytes of any kind. */
@@ -61,7 +66,7 @@ void alex_default_code(bool binary, bool none_first, AlexCodeLengths *lengths);
 bool alex_make_code(const AlexCodeLengths *lengths, AlexStringCode *code);
 
 /*
- * Writes a string of n bytes. Returns the number of words, or "max" + 1 if they are more than "max": then these are written, and what
+ * Writes a string of n bytes (of a headed code, ALEX_HEAD_BYTES at least). Returns the number of words, or "max" + 1 if they are more than "max": then these are written, and what
  * a string that has no more words is compared with: none is equal.
  */
 int alex_encode_string(const AlexStringCode *code, const void *bytes, size_t n, uint64_t flip, uint64_t *words, int max);

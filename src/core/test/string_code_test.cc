@@ -56,6 +56,7 @@ random_code(Rng &rng)
 				count = below(rng, 1000);
 	}
 	alex_choose_code(counts, none_first, &lengths);
+	lengths.headed = below(rng, 3) == 0 ? 1 : 0;
 	return code_of_lengths(lengths);
 }
 
@@ -70,6 +71,28 @@ random_string(Rng &rng)
 	for (char &c : result)
 		c = alphabet < 4 ? alphabets[alphabet][below(rng, alphabets[alphabet].size())] : static_cast<char>(rng());
 	return result;
+}
+
+/* With a head if the code wants one: few heads, and extremes. */
+std::string
+random_string(const AlexStringCode &code, Rng &rng)
+{
+	std::string head(ALEX_HEAD_BYTES, static_cast<char>(below(rng, 2) == 0 ? 0 : 0xFF));
+
+	if (code.lengths.headed == 0)
+		return random_string(rng);
+	head[below(rng, ALEX_HEAD_BYTES - 1)] = static_cast<char>(1 + below(rng, 3));
+	head.back() = static_cast<char>(below(rng, 2) * 2);
+	return head + random_string(rng);
+}
+
+/* A beginning that has a head if the code wants one. */
+std::string
+beginning(const AlexStringCode &code, const std::string &string, Rng &rng)
+{
+	const size_t least = code.lengths.headed != 0 ? ALEX_HEAD_BYTES : 0;
+
+	return string.substr(0, least + below(rng, string.size() - least + 1));
 }
 
 std::vector<uint64_t>
@@ -174,6 +197,9 @@ TEST(StringCode, RefusesOtherLengths)
 	}
 	good.none_first = 2;
 	ASSERT_FALSE(alex_make_code(&good, &code));
+	good.none_first = 0;
+	good.headed = 2;
+	ASSERT_FALSE(alex_make_code(&good, &code));
 }
 
 TEST(StringCode, WordsAreOrderedAsStringsAre)
@@ -187,11 +213,11 @@ TEST(StringCode, WordsAreOrderedAsStringsAre)
 		std::vector<std::string> strings(40);
 
 		for (std::string &string : strings)
-			string = random_string(rng);
+			string = random_string(code, rng);
 		/* the beginnings of some, and what follows at once */
 		for (int i = 0; i < 20; i++)
 		{
-			strings.push_back(strings[i].substr(0, below(rng, strings[i].size() + 1)));
+			strings.push_back(beginning(code, strings[i], rng));
 			strings.push_back(strings[i] + '\0');
 		}
 		for (const std::string &a : strings)
@@ -232,7 +258,7 @@ TEST(StringCode, StringsComeBack)
 
 		for (int i = 0; i < 60; i++)
 		{
-			const std::string string = random_string(rng);
+			const std::string string = random_string(code, rng);
 			const std::vector<uint64_t> words = words_of(code, string, flip);
 			const auto n = static_cast<int>(words.size());
 			std::string back(string.size(), 'x');
@@ -240,7 +266,7 @@ TEST(StringCode, StringsComeBack)
 			ASSERT_LE(string.size(), alex_string_most_bytes(n));
 			ASSERT_EQ(alex_decode_string(&code, words.data(), n, flip, back.data(), back.size()), string.size());
 			ASSERT_EQ(back, string);
-			if (!string.empty())
+			if (!string.empty() && (code.lengths.headed == 0 || string.size() > ALEX_HEAD_BYTES))
 			{
 				ASSERT_EQ(alex_decode_string(&code, words.data(), n, flip, back.data(), back.size() - 1), ALEX_BAD_STRING);
 			}
@@ -265,7 +291,7 @@ TEST(StringCode, LongStringsAreCutOff)
 		std::vector<std::string> strings(40);
 
 		for (std::string &string : strings)
-			string = random_string(rng);
+			string = random_string(code, rng);
 		for (const std::string &a : strings)
 		{
 			Words x(max);
