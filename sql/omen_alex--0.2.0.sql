@@ -528,6 +528,94 @@ DEFAULT FOR TYPE pg_catalog.uuid USING alex FAMILY uuid_ops AS
 COMMENT ON OPERATOR CLASS uuid_ops USING alex IS
 	'default operator class for uuid';
 
+-- strings
+CREATE OPERATOR FAMILY text_ops USING alex;
+COMMENT ON OPERATOR FAMILY text_ops USING alex IS
+	'text, varchar and name; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS text_ops
+DEFAULT FOR TYPE pg_catalog.text USING alex FAMILY text_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.bttextcmp(pg_catalog.text, pg_catalog.text),
+	FUNCTION 2 pg_catalog.bttextsortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS text_ops USING alex IS
+	'default operator class for text and varchar';
+
+CREATE OPERATOR CLASS varchar_ops
+FOR TYPE pg_catalog.text USING alex FAMILY text_ops AS
+	STORAGE pg_catalog.text;
+COMMENT ON OPERATOR CLASS varchar_ops USING alex IS
+	'the same as text_ops';
+
+CREATE OPERATOR CLASS name_ops
+DEFAULT FOR TYPE pg_catalog.name USING alex FAMILY text_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.btnamecmp(pg_catalog.name, pg_catalog.name),
+	FUNCTION 2 pg_catalog.btnamesortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS name_ops USING alex IS
+	'default operator class for name';
+
+ALTER OPERATOR FAMILY text_ops USING alex ADD
+	OPERATOR 1 pg_catalog.< (pg_catalog.name, pg_catalog.text),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.name, pg_catalog.text),
+	OPERATOR 3 pg_catalog.= (pg_catalog.name, pg_catalog.text),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.name, pg_catalog.text),
+	OPERATOR 5 pg_catalog.> (pg_catalog.name, pg_catalog.text),
+	FUNCTION 1 (pg_catalog.name, pg_catalog.text) pg_catalog.btnametextcmp(pg_catalog.name, pg_catalog.text),
+
+	OPERATOR 1 pg_catalog.< (pg_catalog.text, pg_catalog.name),
+	OPERATOR 2 pg_catalog.<= (pg_catalog.text, pg_catalog.name),
+	OPERATOR 3 pg_catalog.= (pg_catalog.text, pg_catalog.name),
+	OPERATOR 4 pg_catalog.>= (pg_catalog.text, pg_catalog.name),
+	OPERATOR 5 pg_catalog.> (pg_catalog.text, pg_catalog.name),
+	FUNCTION 1 (pg_catalog.text, pg_catalog.name) pg_catalog.bttextnamecmp(pg_catalog.text, pg_catalog.name);
+
+CREATE OPERATOR FAMILY text_pattern_ops USING alex;
+COMMENT ON OPERATOR FAMILY text_pattern_ops USING alex IS
+	'text and varchar in the order of their bytes, whatever the collation; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS text_pattern_ops
+FOR TYPE pg_catalog.text USING alex FAMILY text_pattern_ops AS
+	OPERATOR 1 pg_catalog.~<~,
+	OPERATOR 2 pg_catalog.~<=~,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.~>=~,
+	OPERATOR 5 pg_catalog.~>~,
+	FUNCTION 1 pg_catalog.bttext_pattern_cmp(pg_catalog.text, pg_catalog.text),
+	FUNCTION 2 pg_catalog.bttext_pattern_sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS text_pattern_ops USING alex IS
+	'text and varchar, for LIKE and regular expressions in any collation';
+
+CREATE OPERATOR CLASS varchar_pattern_ops
+FOR TYPE pg_catalog.text USING alex FAMILY text_pattern_ops AS
+	STORAGE pg_catalog.text;
+COMMENT ON OPERATOR CLASS varchar_pattern_ops USING alex IS
+	'the same as text_pattern_ops';
+
+CREATE OPERATOR FAMILY bytea_ops USING alex;
+COMMENT ON OPERATOR FAMILY bytea_ops USING alex IS
+	'bytea; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS bytea_ops
+DEFAULT FOR TYPE pg_catalog.bytea USING alex FAMILY bytea_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.byteacmp(pg_catalog.bytea, pg_catalog.bytea),
+	FUNCTION 2 pg_catalog.bytea_sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS bytea_ops USING alex IS
+	'default operator class for bytea';
+
 -- constraints of alex indexes
 CREATE FUNCTION alex_primary_key(index pg_catalog.regclass, name pg_catalog.name DEFAULT NULL)
 RETURNS pg_catalog.void

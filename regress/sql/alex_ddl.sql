@@ -34,7 +34,7 @@ FROM unnest('{asc,desc,nulls_first,nulls_last,orderable,distance_orderable,retur
 
 -- Refused, with the right SQLSTATE.
 SELECT t_refused(format('CREATE INDEX ON ddl USING %I (k) INCLUDE (f)', t_am()), '0A000') AS "include";
-SELECT t_refused(format('CREATE INDEX ON ddl USING %I (t)', t_am()), '42704') AS "text";
+SELECT t_refused(format('CREATE INDEX ON ddl USING %I (point(f, f))', t_am()), '42704') AS "point";
 SELECT t_refused(format('CREATE INDEX ON ddl USING %I (k) WITH (fillfactor = 9)', t_am()), '22023') AS "fillfactor 9";
 SELECT t_refused(format('CREATE INDEX ON ddl USING %I (k) WITH (fillfactor = 101)', t_am()), '22023') AS "fillfactor 101";
 SELECT t_refused(format('CREATE INDEX ON ddl USING %I (k) WITH (fillfactor = many)', t_am()), '22023') AS "fillfactor many";

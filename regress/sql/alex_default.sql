@@ -29,7 +29,7 @@ CREATE TABLE a6 (id int4 PRIMARY KEY) USING omen;
 CREATE TABLE heir (w int4 UNIQUE) INHERITS (a2);
 CREATE TABLE copied (LIKE a1 INCLUDING ALL);
 -- What stays a btree.
-CREATE TABLE b1 (t text PRIMARY KEY, i int4[] UNIQUE, k int4, UNIQUE (k, t));
+CREATE TABLE b1 (t jsonb PRIMARY KEY, i int4[] UNIQUE, k int4, UNIQUE (k, t));
 CREATE TABLE b2 (id int4, v int4, PRIMARY KEY (id) INCLUDE (v), UNIQUE (v) WITH (deduplicate_items = off));
 CREATE TABLE b3 (id int4 PRIMARY KEY) PARTITION BY RANGE (id);
 CREATE TABLE b3_1 PARTITION OF b3 FOR VALUES FROM (0) TO (10);

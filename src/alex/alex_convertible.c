@@ -5,6 +5,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/nbtree.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "catalog/catalog.h"
@@ -28,6 +29,7 @@
 
 #include "alex_constraint.h"
 #include "alex_convert.h"
+#include "alex_keys.h"
 
 PG_FUNCTION_INFO_V1(alex_conversion_problem_sql);
 
@@ -101,6 +103,14 @@ column_problem(Relation index, int column, Oid type, Oid method)
 		if (get_opfamily_member(get_opclass_family(opclass), input, input, strategy) !=
 			get_opfamily_member(index->rd_opfamily[column], before, before, strategy))
 			return psprintf("Column %d has an operator class that is not the default of its type.", column + 1);
+	}
+	if (method != BTREE_AM_OID)
+	{
+		Oid			input = get_opclass_input_type(opclass);
+		Oid			compare = get_opfamily_proc(get_opclass_family(opclass), input, input, BTORDER_PROC);
+
+		if (alex_collation_problem(input, compare, index->rd_indcollation[column]) != NULL)
+			return psprintf("Column %d has a collation in whose order access method \"%s\" cannot store it.", column + 1, get_am_name(method));
 	}
 	return NULL;
 }

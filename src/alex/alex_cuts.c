@@ -22,6 +22,7 @@
 
 #include "alex_cuts.h"
 #include "alex_image.h"
+#include "alex_strings.h"
 
 /* A cut lies right before or right after an image. */
 typedef struct Cut
@@ -405,6 +406,50 @@ strategy_includes_equal(StrategyNumber strategy)
 	return strategy != BTLessStrategyNumber && strategy != BTGreaterStrategyNumber;
 }
 
+/* The interval of "column <operator> argument" of a string column. The words of the argument are palloc'd. */
+static void
+cut_string(const AlexKeyInfo *info, const AlexColumnPlace *place, StrategyNumber strategy, Oid argtype, Datum arg,
+		   AlexInterval *interval)
+{
+	AlexString	string;
+	uint64	   *words;
+	int			n;
+	uint64		at[ALEX_CODE_WORDS];	/* the argument, and what is behind it */
+	uint64		behind[ALEX_CODE_WORDS];
+	bool		equal = strategy != BTLessStrategyNumber && strategy != BTGreaterStrategyNumber;
+	bool		upwards = strategy == BTGreaterEqualStrategyNumber || strategy == BTGreaterStrategyNumber;
+
+	alex_string_of(argtype, arg, SIZE_MAX, &string);
+	words = palloc(Min(info->words, (string.n + 1) * ALEX_CODE_BITS / ALEX_STRING_WORD_BITS + 1) * sizeof(uint64));
+	n = alex_encode_string(place->code, string.bytes, string.n, place->flip[0], words,
+						   Min(info->words, (string.n + 1) * ALEX_CODE_BITS / ALEX_STRING_WORD_BITS + 1));
+	alex_string_free(&string);
+	/* of one too long for any key the beginning tells what is less; nothing is equal */
+	alex_string_code(words, Min(n, info->words), at);
+	if (n > info->words)
+		memcpy(behind, at, sizeof(behind));
+	else
+		alex_code_after(place, at, behind);
+
+	interval->recheck = false;
+	memcpy(interval->low, at, sizeof(at));
+	memcpy(interval->high, behind, sizeof(behind));
+	if (strategy == BTEqualStrategyNumber)
+		return;
+	if (upwards != place->descending)
+	{
+		if (!equal)
+			memcpy(interval->low, behind, sizeof(behind));
+		alex_end_of_values_code(place, interval->high);
+	}
+	else
+	{
+		if (!equal)
+			memcpy(interval->high, at, sizeof(at));
+		alex_first_value_code(place, interval->low);
+	}
+}
+
 void
 alex_cut(const AlexKeyInfo *info, int column, StrategyNumber strategy, Oid argtype, Datum arg, AlexInterval *interval,
 		 AlexInterval *sure)
@@ -412,6 +457,13 @@ alex_cut(const AlexKeyInfo *info, int column, StrategyNumber strategy, Oid argty
 	const AlexColumnPlace *place = &info->layout.place[column];
 	Cuts		cuts;
 
+	if (place->code != NULL)
+	{
+		cut_string(info, place, strategy, argtype, arg, interval);
+		if (sure)
+			*sure = *interval;
+		return;
+	}
 	cut_column(info->column[column].type, argtype, arg, &cuts);
 	interval_of_operator(place, strategy, &cuts, cuts.in_doubt || strategy_includes_equal(strategy), interval);
 	if (cuts.in_doubt)

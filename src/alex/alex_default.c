@@ -11,6 +11,7 @@
 
 #include "alex_default.h"
 
+#include "access/nbtree.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -73,10 +74,29 @@ defined_type(ColumnDef *definition)
 	return result;
 }
 
+/* Can the method index values of a type with this collation? */
 static bool
-has_operator_class(Oid type, Oid method)
+is_supported(Oid type, Oid collation, Oid method)
 {
-	return OidIsValid(type) && OidIsValid(GetDefaultOpClass(type, method));
+	Oid			opclass = OidIsValid(type) ? GetDefaultOpClass(type, method) : InvalidOid;
+	Oid			input;
+
+	if (!OidIsValid(opclass))
+		return false;
+	input = get_opclass_input_type(opclass);
+	return alex_collation_problem(input, get_opfamily_proc(get_opclass_family(opclass), input, input, BTORDER_PROC), collation) == NULL;
+}
+
+static bool
+is_supported_definition(ColumnDef *definition, Oid method)
+{
+	Oid			type = defined_type(definition);
+	Oid			collation = OidIsValid(type) ? get_typcollation(type) : InvalidOid;
+
+	/* what does not exist is core's to report */
+	if (definition->collClause != NULL)
+		collation = get_collation_oid(definition->collClause->collname, true);
+	return is_supported(type, collation, method);
 }
 
 /* A column may be inherited, or copied by LIKE: then its type is not known here. */
@@ -85,16 +105,22 @@ is_supported_column(const char *name, Columns *columns, Oid method)
 {
 	ListCell   *cell;
 	AttrNumber	column;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
 
 	foreach(cell, columns->definitions)
 	{
 		ColumnDef  *definition = lfirst_node(ColumnDef, cell);
 
 		if (strcmp(definition->colname, name) == 0)
-			return has_operator_class(defined_type(definition), method);
+			return is_supported_definition(definition, method);
 	}
 	column = OidIsValid(columns->table) ? get_attnum(columns->table, name) : InvalidAttrNumber;
-	return column > 0 && has_operator_class(get_atttype(columns->table, column), method);
+	if (column <= 0)
+		return false;
+	get_atttypetypmodcoll(columns->table, column, &type, &typmod, &collation);
+	return is_supported(type, collation, method);
 }
 
 static bool
@@ -141,7 +167,7 @@ choose_for_column(ColumnDef *definition, Oid method)
 	{
 		Constraint *constraint = lfirst_node(Constraint, cell);
 
-		if (is_candidate(constraint) && has_operator_class(defined_type(definition), method))
+		if (is_candidate(constraint) && is_supported_definition(definition, method))
 		{
 			constraint->access_method = get_am_name(method);
 			chosen = true;

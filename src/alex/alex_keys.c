@@ -14,20 +14,23 @@
 #include "catalog/pg_index.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 
 #include "alex_image.h"
 #include "alex_keys.h"
+#include "alex_strings.h"
 
 /*
- * The supported types. "compare" is the one comparison function whose order the images have: the operators of
+ * The supported types. "compare" is a comparison function whose order the images have: the operators of
  * any other operator class would disagree with the order on disk.
  */
 typedef struct SupportedType
 {
 	Oid			type;
-	int			bits;			/* of the image */
+	int			bits;			/* of the image; 0: a string */
 	bool		returnable;
 	Oid			compare;
+	bool		collated;		/* it looks at the collation */
 } SupportedType;
 
 static const SupportedType supported_types[] = {
@@ -51,39 +54,44 @@ static const SupportedType supported_types[] = {
 	{MACADDROID, 48, true, F_MACADDR_CMP},
 	{MACADDR8OID, 64, true, F_MACADDR8_CMP},
 	{UUIDOID, 128, true, F_UUID_CMP},
+	{TEXTOID, 0, true, F_BTTEXTCMP, true},
+	{TEXTOID, 0, true, F_BTTEXT_PATTERN_CMP},
+	{NAMEOID, 0, true, F_BTNAMECMP, true},
+	{BYTEAOID, 0, true, F_BYTEACMP},
 };
 
+/* Any entry of a type, or with "compare" the one of this order. */
 static const SupportedType *
-find_type(Oid type)
+find_type(Oid type, Oid compare)
 {
 	for (size_t i = 0; i < lengthof(supported_types); i++)
-		if (supported_types[i].type == type)
+		if (supported_types[i].type == type && (!OidIsValid(compare) || supported_types[i].compare == compare))
 			return &supported_types[i];
 	return NULL;
 }
 
-int
-alex_type_bits(Oid type)
+bool
+alex_type_supported(Oid type)
 {
-	const SupportedType *found = find_type(type);
-
-	return found ? found->bits : 0;
-}
-
-Oid
-alex_type_compare(Oid type)
-{
-	const SupportedType *found = find_type(type);
-
-	return found ? found->compare : InvalidOid;
+	return find_type(type, InvalidOid) != NULL;
 }
 
 bool
 alex_type_returnable(Oid type)
 {
-	const SupportedType *found = find_type(type);
+	const SupportedType *found = find_type(type, InvalidOid);
 
 	return found != NULL && found->returnable;
+}
+
+const char *
+alex_collation_problem(Oid type, Oid compare, Oid collation)
+{
+	const SupportedType *found = find_type(type, compare);
+
+	if (found == NULL || !found->collated || alex_collation_is_bytewise(collation))
+		return NULL;
+	return "Its order is not that of the bytes.";
 }
 
 /* Checks that a column can be stored. */
@@ -91,23 +99,31 @@ static const SupportedType *
 require_type(Relation index, int c)
 {
 	/* the column's own type may be a domain; what it holds is the type of the operator class */
-	const SupportedType *type = find_type(index->rd_opcintype[c]);
+	Oid			oid = index->rd_opcintype[c];
+	const SupportedType *type = find_type(oid, index_getprocid(index, c + 1, 1));
+	const char *name = NameStr(TupleDescAttr(RelationGetDescr(index), c)->attname);
+	const char *problem;
 
+	if (find_type(oid, InvalidOid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("access method \"%s\" does not support type %s of column \"%s\"", "alex", format_type_be(oid), name),
+				 errhint("Supported are the integer, floating-point, date and time types, boolean, oid, money, \"char\", "
+						 "pg_lsn, xid8, macaddr, macaddr8, uuid, text, varchar, name and bytea.")));
 	if (type == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("access method \"%s\" does not support type %s of column \"%s\"", "alex",
-						format_type_be(index->rd_opcintype[c]),
-						NameStr(TupleDescAttr(RelationGetDescr(index), c)->attname)),
-				 errhint("Supported are the integer, floating-point, date and time types, boolean, oid, money, \"char\", "
-						 "pg_lsn, xid8, macaddr, macaddr8 and uuid.")));
-	if (index_getprocid(index, c + 1, 1) != type->compare)
+				 errmsg("operator class of column \"%s\" of index \"%s\" does not have the order of type %s",
+						name, RelationGetRelationName(index), format_type_be(oid)),
+				 errhint("Use the default operator class of access method \"%s\" for this type.", "alex")));
+	problem = alex_collation_problem(oid, type->compare, index->rd_indcollation[c]);
+	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("operator class of column \"%s\" of index \"%s\" does not have the order of type %s",
-						NameStr(TupleDescAttr(RelationGetDescr(index), c)->attname), RelationGetRelationName(index),
-						format_type_be(type->type)),
-				 errhint("Use the default operator class of access method \"%s\" for this type.", "alex")));
+				 errmsg("access method \"%s\" does not support collation \"%s\" of column \"%s\"", "alex",
+						OidIsValid(index->rd_indcollation[c]) ? get_collation_name(index->rd_indcollation[c]) : "", name),
+				 errdetail_internal("%s", problem),
+				 errhint("Index the column with COLLATE \"C\", or with an operator class such as text_pattern_ops.")));
 	return type;
 }
 
@@ -123,6 +139,7 @@ describe_column(Relation index, int c, const SupportedType *type, const AlexColu
 	column->attbyval = att->attbyval;
 	column->attalign = att->attalign;
 	column->returnable = type->returnable;
+	column->sign = sign;
 	/* the null bit of a value is known; of a narrow column it is next to the image */
 	column->flip = sign ^ place->flip[0] ^ (!place->wide && place->nulls_first ? UINT64CONST(1) << place->null_shift : 0);
 	column->float_sign = is_float ? sign : 0;
@@ -143,9 +160,18 @@ place_in_tuple(AlexKeyInfo *info)
 		offset = att_align_nominal(offset, column->attalign);
 		column->offset = (int16) offset;
 		offset += column->attlen;
-		all = all && column->returnable;
+		all = all && column->returnable && column->attlen > 0;
 	}
 	info->tuple_size = all ? (int) MAXALIGN(offset) : 0;
+}
+
+/* Lays out the columns, of which the specifications and types are known. */
+static void
+lay_out(AlexKeyInfo *info, const AlexColumnSpec *specs)
+{
+	if (!alex_layout_columns(&info->layout, specs, info->columns))
+		elog(ERROR, "columns of index %u have no layout", info->index);
+	info->words = info->layout.words;
 }
 
 void
@@ -164,11 +190,12 @@ alex_key_info(Relation index, AlexKeyInfo *info)
 		specs[c].bits = types[c]->bits;
 		specs[c].descending = (index->rd_indoption[c] & INDOPTION_DESC) != 0;
 		specs[c].nulls_first = (index->rd_indoption[c] & INDOPTION_NULLS_FIRST) != 0;
+		if (specs[c].bits == 0)
+			specs[c].code = alex_usual_code(types[c]->type, alex_none_first(specs[c].descending, specs[c].nulls_first));
 	}
-	if (!alex_layout_columns(&info->layout, specs, n))
-		elog(ERROR, "columns of index \"%s\" have no layout", RelationGetRelationName(index));
+	info->index = RelationGetRelid(index);
 	info->columns = n;
-	info->words = info->layout.words;
+	lay_out(info, specs);
 	for (int c = 0; c < n; c++)
 	{
 		AlexColumn *column = &info->column[c];
@@ -185,9 +212,25 @@ alex_key_info(Relation index, AlexKeyInfo *info)
 	place_in_tuple(info);
 }
 
+bool
+alex_set_codes(AlexKeyInfo *info, const AlexCodeLengths *lengths)
+{
+	for (int i = 0; i < info->layout.strings; i++)
+	{
+		AlexColumnPlace *place = &info->layout.place[info->layout.string_column[i]];
+		const AlexStringCode *code = alex_intern_code(&lengths[i]);
+
+		if (code == NULL || (code->lengths.none_first != 0) != alex_none_first(place->descending, place->nulls_first))
+			return false;
+		place->code = code;
+	}
+	return true;
+}
+
 void
 alex_copy_key_info(AlexKeyInfo *to, const AlexKeyInfo *from)
 {
+	to->index = from->index;
 	to->columns = from->columns;
 	to->words = from->words;
 	to->tuple_size = from->tuple_size;
@@ -206,6 +249,72 @@ zero_sign(const AlexColumn *column, Datum value)
 	return negative ? column->zero_bit : 0;
 }
 
+/* The values of a row are too long for a key. */
+static void
+key_too_long(const AlexKeyInfo *info)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("index row is too long for index \"%s\"", get_rel_name(info->index)),
+			 errdetail("In the code of the index it would take more than %d bytes, or %d as it is.",
+					   info->words * (int) sizeof(uint64), ALEX_MAX_TUPLE),
+			 errhint("Consider an index on a hash of the value.")));
+}
+
+/* alex_key_record() of an index with string columns. */
+static void
+variable_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull, uint64 *record)
+{
+	Size		left = ALEX_MAX_TUPLE - MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData));
+	int			base = 0;		/* the end of the last string */
+
+	for (int c = 0; c < info->columns; c++)
+	{
+		const AlexColumn *column = &info->column[c];
+		const AlexColumnPlace *place = &info->layout.place[c];
+		int			at = base + place->first;
+		Size		room = MAXALIGN(column->attlen > 0 ? column->attlen : VARHDRSZ);
+
+		if (at >= info->words || left < room)
+			key_too_long(info);
+		left -= room;
+		if (place->code == NULL)
+		{
+			uint64		image[ALEX_IMAGE_WORDS] = {0};
+
+			if (at + alex_code_words(place) > info->words)
+				key_too_long(info);
+			if (!isnull[c])
+			{
+				alex_type_image(column->type, values[c], image);
+				if (column->zero_bit != 0)
+					record[info->words] |= zero_sign(column, values[c]);
+			}
+			alex_put_column(place, image, isnull[c], record + base);
+		}
+		else if (isnull[c])
+		{
+			record[at] = place->code->none[place->descending];
+			base = at + 1;
+		}
+		else
+		{
+			AlexString	string;
+			int			n;
+
+			alex_string_of(column->type, values[c], left, &string);
+			if (string.n > left)
+				key_too_long(info);
+			left -= Min(left, MAXALIGN(string.n));
+			n = alex_encode_string(place->code, string.bytes, string.n, place->flip[0], record + at, info->words - at);
+			alex_string_free(&string);
+			if (n > info->words - at)
+				key_too_long(info);
+			base = at + n;
+		}
+	}
+}
+
 void
 alex_key_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull, ItemPointer tid, uint64 *record)
 {
@@ -213,6 +322,12 @@ alex_key_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull
 
 	for (int i = 0; i <= info->words; i++)
 		record[i] = 0;
+	if (info->layout.strings > 0)
+	{
+		variable_record(info, values, isnull, record);
+		record[info->words] |= tie;
+		return;
+	}
 	for (int c = 0; c < info->columns; c++)
 	{
 		const AlexColumn *column = &info->column[c];
@@ -230,12 +345,9 @@ alex_key_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull
 }
 
 void
-alex_wide_value(const AlexKeyInfo *info, int column, const uint64 *record, uint64 *value)
+alex_wide_value(const AlexColumn *column, const uint64 *image, uint64 tie, uint64 *value)
 {
-	uint64		image[ALEX_IMAGE_WORDS];
-
-	alex_get_column(&info->layout.place[column], record, image);
-	switch (info->column[column].type)
+	switch (column->type)
 	{
 		case UUIDOID:
 			value[0] = pg_hton64(image[0]);
@@ -259,17 +371,70 @@ alex_wide_value(const AlexKeyInfo *info, int column, const uint64 *record, uint6
 			}
 		default:
 			/* types of eight bytes where these are passed by reference */
-			value[0] = image[0] ^ alex_type_sign(info->column[column].type);
-			if (info->column[column].float_sign != 0 && (image[0] & ALEX_SIGN64) == 0)
+			value[0] = image[0] ^ column->sign;
+			if (column->float_sign != 0 && (image[0] & ALEX_SIGN64) == 0)
 				value[0] = ~image[0];
-			if (record[info->words] & info->column[column].zero_bit)
+			if (tie & column->zero_bit)
 				value[0] |= ALEX_SIGN64;
 	}
+}
+
+/* alex_key_values() of an index with string columns. */
+static void
+variable_values(const AlexKeyInfo *info, const uint64 *record, AlexValueSpace *space, Datum *values, bool *isnull)
+{
+	int			base = 0;
+
+	for (int c = 0; c < info->columns; c++)
+	{
+		const AlexColumn *column = &info->column[c];
+		const AlexColumnPlace *place = &info->layout.place[c];
+		uint64		code[ALEX_CODE_WORDS];
+
+		alex_take_code(&info->layout, c, record, info->words, &base, code);
+		isnull[c] = !column->returnable || alex_code_isnull(place, code);
+		values[c] = (Datum) 0;
+		if (isnull[c])
+			continue;
+		if (place->code == NULL)
+		{
+			uint64		image[ALEX_IMAGE_WORDS];
+
+			alex_code_image(place, code, image);
+			alex_image_value(column, image, record[info->words], space->words[c]);
+			values[c] = fetch_att(space->words[c], column->attbyval, column->attlen);
+		}
+		else
+		{
+			Size		most = alex_string_most_bytes((int) code[1]) + 2 * sizeof(uint64) + NAMEDATALEN;
+			char	   *start = palloc(most);
+			char	   *value;
+
+			if (alex_string_value(column->type, place->code, alex_string_code_words(code), (int) code[1], place->flip[0], start,
+								  start + most, &value) == NULL)
+				alex_bad_string(info);
+			values[c] = PointerGetDatum(value);
+		}
+	}
+}
+
+void
+alex_bad_string(const AlexKeyInfo *info)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("index \"%s\" has a key that no string has", get_rel_name(info->index)),
+			 errhint("REINDEX the index; alex_check() and alex_page() tell more.")));
 }
 
 void
 alex_key_values(const AlexKeyInfo *info, const uint64 *record, AlexValueSpace *space, Datum *values, bool *isnull)
 {
+	if (info->layout.strings > 0)
+	{
+		variable_values(info, record, space, values, isnull);
+		return;
+	}
 	for (int c = 0; c < info->columns; c++)
 	{
 		const AlexColumn *column = &info->column[c];

@@ -4,6 +4,8 @@
  * A record of a leaf is the words of its key and a tie word. Where each column is in these words the layout says
  * (src/core/key_layout.h); what its values are, this. The tie word, from its top: a bit for the core's marks, the null bit of the last
  * column if that is wide, a bit for each float column that says whether a zero was -0.0, and the heap TID.
+ *
+ * Keys with string columns have as many words as their values need, up to W; the words behind these are zero.
  */
 #ifndef ALEX_KEYS_H
 #define ALEX_KEYS_H
@@ -16,6 +18,7 @@
 #include "utils/rel.h"
 
 #include "alex_format.h"
+#include "compat.h"
 #include "key_layout.h"
 
 /* What the values of a column are. */
@@ -27,7 +30,8 @@ typedef struct AlexColumn
 	char		attalign;
 	bool		returnable;		/* the image tells the value */
 	int16		offset;			/* of the value in an index tuple without NULL */
-	uint64		flip;			/* word ^ flip is the value of a type of one word ... */
+	uint64		sign;			/* image ^ sign is the value of a type of one word ... */
+	uint64		flip;			/* ... and word ^ flip if it is not NULL ... */
 	uint64		float_sign;		/* ... but the other bits of negative floats are inverted, too; 0: no float */
 	uint64		zero_bit;		/* of the tie: the value is -0.0; 0: no float */
 } AlexColumn;
@@ -35,6 +39,7 @@ typedef struct AlexColumn
 /* How an index stores its rows. Filled once per relation, cheap to copy. */
 typedef struct AlexKeyInfo
 {
+	Oid			index;
 	int			columns;
 	int			words;			/* W */
 	int			tuple_size;		/* of an index tuple without NULL; 0 if some column cannot be returned */
@@ -59,14 +64,20 @@ typedef struct AlexRange
  */
 extern void alex_key_info(Relation index, AlexKeyInfo *info);
 
+/*
+ * The same with other codes for the string columns than the usual ones. Returns false if the lengths of a column (one for each column that is
+ * a string) are those of no code for it.
+ */
+extern bool alex_set_codes(AlexKeyInfo *info, const AlexCodeLengths *lengths);
+
 /* Copies what is used of it. */
 extern void alex_copy_key_info(AlexKeyInfo *to, const AlexKeyInfo *from);
 
-/* Bits of the image of a type (1 .. 128), or 0 if alex cannot store it. */
-extern int	alex_type_bits(Oid type);
+/* Can alex store a type? */
+extern bool alex_type_supported(Oid type);
 
-/* The comparison function (pg_proc) whose order the images of a type have, or InvalidOid. */
-extern Oid	alex_type_compare(Oid type);
+/* Why alex cannot store the values of a type in the order of a collation: a sentence, or NULL. */
+extern const char *alex_collation_problem(Oid type, Oid compare, Oid collation);
 
 /* Does the image of a type tell its value? */
 extern bool alex_type_returnable(Oid type);
@@ -105,6 +116,7 @@ alex_word_tid(uint64 word)
 	return (word & 0xFFFF) << 32 | (word & UINT64CONST(0xFFFF0000)) | ((word >> 32) & 0xFFFF);
 }
 
+/* Of an index without string columns. */
 static inline bool
 alex_isnull(const AlexKeyInfo *info, int column, const uint64 *record)
 {
@@ -115,18 +127,53 @@ alex_isnull(const AlexKeyInfo *info, int column, const uint64 *record)
 static inline bool
 alex_any_null(const AlexKeyInfo *info, const uint64 *record)
 {
+	int			base = 0;
+
 	for (int c = 0; c < info->columns; c++)
-		if (alex_isnull(info, c, record))
+	{
+		uint64		code[ALEX_CODE_WORDS];
+
+		if (info->layout.strings == 0)
+		{
+			if (alex_isnull(info, c, record))
+				return true;
+			continue;
+		}
+		alex_take_code(&info->layout, c, record, info->words, &base, code);
+		if (alex_code_isnull(&info->layout.place[c], code))
 			return true;
+	}
 	return false;
 }
 
-/* alex_column_value() of types passed by reference. */
-extern void alex_wide_value(const AlexKeyInfo *info, int column, const uint64 *record, uint64 *value);
+/* alex_image_value() of types passed by reference. */
+extern void alex_wide_value(const AlexColumn *column, const uint64 *image, uint64 tie, uint64 *value);
+
+/* A value from its ascending image, as alex_column_value(). */
+static inline void
+alex_image_value(const AlexColumn *column, const uint64 *image, uint64 tie, uint64 *value)
+{
+	uint64		bits;
+
+	if (!column->attbyval)
+	{
+		alex_wide_value(column, image, tie, value);
+		return;
+	}
+	bits = image[0] ^ column->sign;
+	if (column->float_sign != 0)
+	{
+		if (bits & column->float_sign)
+			bits ^= ~column->float_sign;
+		if (tie & column->zero_bit)
+			bits |= column->float_sign;
+	}
+	value[0] = bits;
+}
 
 /*
  * A column of a record that is not NULL, as a tuple holds it: in the first attlen bytes of "value" (two words), the others undefined.
- * "value" may overlap the record where the type has one word. The column must be returnable.
+ * "value" may overlap the record where the type has one word. The column must be returnable, and the index has no string columns.
  */
 static inline void
 alex_column_value(const AlexKeyInfo *info, int column, const uint64 *record, uint64 *value)
@@ -136,7 +183,10 @@ alex_column_value(const AlexKeyInfo *info, int column, const uint64 *record, uin
 
 	if (unlikely(!type->attbyval))
 	{
-		alex_wide_value(info, column, record, value);
+		uint64		image[ALEX_IMAGE_WORDS];
+
+		alex_get_column(&info->layout.place[column], record, image);
+		alex_wide_value(type, image, record[info->words], value);
 		return;
 	}
 	bits = record[info->layout.place[column].first] ^ type->flip;
@@ -160,7 +210,7 @@ alex_all_returnable(const AlexKeyInfo *info)
 	return true;
 }
 
-/* Writes the record of a row: info->words key words and the tie. */
+/* Writes the record of a row: info->words key words and the tie. An error if the values are too long for a key. */
 extern void alex_key_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull, ItemPointer tid,
 							uint64 *record);
 
@@ -171,11 +221,14 @@ typedef struct AlexValueSpace
 } AlexValueSpace;
 
 /*
- * The values of a record's columns. By-reference types point into "space". Columns that are not returnable are NULL. Every other
- * value comes back as stored, but NaN comes back canonical.
+ * The values of a record's columns. By-reference types point into "space", strings are palloc'd. Columns that are not returnable are
+ * NULL. Every other value comes back as stored, but NaN comes back canonical.
  */
 extern void alex_key_values(const AlexKeyInfo *info, const uint64 *record, AlexValueSpace *space, Datum *values,
 							bool *isnull);
+
+/* An error: the words of a string are none's. */
+pg_noreturn extern void alex_bad_string(const AlexKeyInfo *info);
 
 /* The range of positions of all records with the key of a record: for unique checks. */
 static inline void

@@ -7,7 +7,7 @@
  * operator giving the rows it should.
  *
  * Contract: plain keys (operators and a constant, one interval a column, in doubt about nothing) allocate nothing: a nested loop
- * comes here once per outer row.
+ * comes here once per outer row. Of string columns they allocate the words of the constants.
  */
 #include "postgres.h"
 
@@ -79,6 +79,23 @@ clip(AlexInterval *interval, const AlexInterval *by, int words)
 	if (alex_code_compare(interval->high, by->high, words) > 0)
 		memcpy(interval->high, by->high, sizeof(by->high));
 	interval->recheck |= by->recheck;
+}
+
+/* Puts the only code of a column into the prefix. */
+static inline void
+put_prefix(const AlexKeyInfo *info, int column, const AlexInterval *interval, AlexScanPlan *plan)
+{
+	if (info->layout.strings > 0)
+		alex_put_next_code(&info->layout, column, interval->low, plan->prefix, info->words, &plan->base);
+	else
+		alex_put_code(&info->layout.place[column], interval->low, plan->prefix);
+}
+
+static inline void
+clear_prefix(const AlexKeyInfo *info, AlexScanPlan *plan)
+{
+	memset(plan->prefix, 0, (info->words + 1) * sizeof(uint64));
+	plan->base = 0;
 }
 
 /* ---- scan keys ---- */
@@ -188,6 +205,17 @@ element_layout(Oid type, int *len, bool *byval, char *align)
 			*len = 8;
 			*byval = FLOAT8PASSBYVAL;
 			*align = TYPALIGN_DOUBLE;
+			break;
+		case TEXTOID:
+		case BYTEAOID:
+			*len = -1;
+			*byval = false;
+			*align = TYPALIGN_INT;
+			break;
+		case NAMEOID:
+			*len = NAMEDATALEN;
+			*byval = false;
+			*align = TYPALIGN_CHAR;
 			break;
 		case UUIDOID:
 			*len = UUID_LEN;
@@ -301,6 +329,13 @@ set_of_column(const AlexKeyInfo *info, ScanKey keys, int nkeys, int c, const Dem
 	return n;
 }
 
+static void
+begin_sets(AlexScanPlan *plan)
+{
+	if (plan->sets == NULL)
+		plan->sets = AllocSetContextCreate(plan->context, "alex scan keys", ALLOCSET_SMALL_SIZES);
+}
+
 /* Puts the sets of all restricted columns together; "last" is the last of them. */
 static void
 plan_sets(const AlexKeyInfo *info, ScanKey keys, int nkeys, const Demands *demands, int last, AlexScanPlan *plan)
@@ -310,8 +345,7 @@ plan_sets(const AlexKeyInfo *info, ScanKey keys, int nkeys, const Demands *deman
 	MemoryContext old;
 	int			column;
 
-	if (plan->sets == NULL)
-		plan->sets = AllocSetContextCreate(plan->context, "alex scan keys", ALLOCSET_SMALL_SIZES);
+	begin_sets(plan);
 	old = MemoryContextSwitchTo(plan->sets);
 	plan->box_recheck = false;
 	for (int c = 0; c <= last; c++)
@@ -331,7 +365,7 @@ plan_sets(const AlexKeyInfo *info, ScanKey keys, int nkeys, const Demands *deman
 	{
 		if (n[column] != 1 || sets[column][0].recheck || !is_single(&info->layout.place[column], &sets[column][0]))
 			break;
-		alex_put_code(&info->layout.place[column], sets[column][0].low, plan->prefix);
+		put_prefix(info, column, &sets[column][0], plan);
 	}
 	plan->column = column;
 	if (column == last)
@@ -383,8 +417,8 @@ alex_end_plan(AlexScanPlan *plan)
 	pfree(plan->intervals);
 }
 
-void
-alex_plan_scan(const AlexKeyInfo *info, ScanKey keys, int nkeys, AlexScanPlan *plan)
+static void
+plan_scan(const AlexKeyInfo *info, ScanKey keys, int nkeys, AlexScanPlan *plan)
 {
 	Demands		demands;
 	uint32		arrays = 0;		/* columns with any */
@@ -403,14 +437,13 @@ alex_plan_scan(const AlexKeyInfo *info, ScanKey keys, int nkeys, AlexScanPlan *p
 		if (!plan->intervals[0].recheck)
 		{
 			plan->column = 0;
+			plan->base = 0;
 			plan->n = is_empty(&plan->intervals[0], code_words(info, 0)) ? 0 : 1;
 			return;
 		}
 	}
 
-	if (plan->sets)
-		MemoryContextReset(plan->sets);
-	memset(plan->prefix, 0, (info->words + 1) * sizeof(uint64));
+	clear_prefix(info, plan);
 	demands.restricted = 0;
 	for (int i = 0; i < nkeys; i++)
 	{
@@ -437,7 +470,7 @@ alex_plan_scan(const AlexKeyInfo *info, ScanKey keys, int nkeys, AlexScanPlan *p
 		if ((demands.restricted & ~arrays & (1u << c)) == 0 || interval->recheck ||
 			!is_single(&info->layout.place[c], interval))
 			break;
-		alex_put_code(&info->layout.place[c], interval->low, plan->prefix);
+		put_prefix(info, c, interval, plan);
 	}
 	if (c == last && (arrays & (1u << c)) == 0 && !demands.interval[c].recheck)
 	{
@@ -446,8 +479,27 @@ alex_plan_scan(const AlexKeyInfo *info, ScanKey keys, int nkeys, AlexScanPlan *p
 		plan->n = 1;
 		return;
 	}
-	memset(plan->prefix, 0, (info->words + 1) * sizeof(uint64));
+	clear_prefix(info, plan);
 	plan_sets(info, keys, nkeys, &demands, last, plan);
+}
+
+void
+alex_plan_scan(const AlexKeyInfo *info, ScanKey keys, int nkeys, AlexScanPlan *plan)
+{
+	MemoryContext old;
+
+	if (plan->sets)
+		MemoryContextReset(plan->sets);
+	if (info->layout.strings == 0)
+	{
+		plan_scan(info, keys, nkeys, plan);
+		return;
+	}
+	/* intervals of strings refer to words there */
+	begin_sets(plan);
+	old = MemoryContextSwitchTo(plan->sets);
+	plan_scan(info, keys, nkeys, plan);
+	MemoryContextSwitchTo(old);
 }
 
 void
@@ -465,6 +517,15 @@ alex_plan_range(const AlexKeyInfo *info, const AlexScanPlan *plan, int i, uint64
 	{
 		memcpy(low, plan->prefix, (words + 1) * sizeof(uint64));
 		memcpy(high, plan->prefix, (words + 1) * sizeof(uint64));
+	}
+	if (info->layout.strings > 0)
+	{
+		int			low_base = plan->base;
+		int			high_base = plan->base;
+
+		alex_put_next_code(&info->layout, plan->column, plan->intervals[i].low, low, words, &low_base);
+		alex_put_next_code(&info->layout, plan->column, plan->intervals[i].high, high, words, &high_base);
+		return;
 	}
 	alex_put_code(place, plan->intervals[i].low, low);
 	alex_put_code(place, plan->intervals[i].high, high);

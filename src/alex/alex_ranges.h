@@ -22,6 +22,7 @@ typedef struct AlexScanPlan
 	int			n;
 	bool		filtered;
 	uint64		prefix[ALEX_MAX_WORDS + 1];
+	int			base;			/* where the last string in it ends */
 	AlexInterval *intervals;
 	int			capacity;
 	AlexBox		box;

@@ -11,6 +11,7 @@
 
 #include "access/tupmacs.h"
 
+#include "alex_strings.h"
 #include "alex_tuples.h"
 
 /*
@@ -132,6 +133,8 @@ alex_tuple_position(const AlexKeyInfo *info, const uint64 *tuple, uint64 *positi
 Size
 alex_tuple_space(const AlexKeyInfo *info)
 {
+	if (info->layout.strings > 0)
+		return MAXALIGN(ALEX_MAX_TUPLE);
 	/* no value is longer than the words of its image, or its type's alignment makes it */
 	return MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData)) + 2 * sizeof(uint64) * (info->columns + 1);
 }
@@ -183,10 +186,68 @@ form_with_nulls(const AlexKeyInfo *info, const uint64 *tuple, IndexTuple formed)
 	memcpy(start + sizeof(IndexTupleData), present, sizeof(present));
 }
 
+/* Of a record with "words" key words of an index with string columns. */
+static void
+form_variable(const AlexKeyInfo *info, const uint64 *tuple, int words, IndexTuple formed)
+{
+	uint64		codes[INDEX_MAX_KEYS][ALEX_CODE_WORDS];
+	bits8		present[sizeof(IndexAttributeBitMapData)] = {0};
+	bool		nulls = false;
+	char	   *start = (char *) formed;
+	char	   *end = start + ALEX_MAX_TUPLE;
+	char	   *next;
+	int			base = 0;
+
+	for (int c = 0; c < info->columns; c++)
+	{
+		alex_take_code(&info->layout, c, tuple, words, &base, codes[c]);
+		if (info->column[c].returnable && !alex_code_isnull(&info->layout.place[c], codes[c]))
+			present[c / 8] |= 1 << c % 8;
+		else
+			nulls = true;
+	}
+	next = start + MAXALIGN(sizeof(IndexTupleData) + (nulls ? sizeof(IndexAttributeBitMapData) : 0));
+	for (int c = 0; c < info->columns; c++)
+	{
+		const AlexColumn *column = &info->column[c];
+		const AlexColumnPlace *place = &info->layout.place[c];
+
+		if ((present[c / 8] & (1 << c % 8)) == 0)
+			continue;
+		if (place->code == NULL)
+		{
+			uint64		image[ALEX_IMAGE_WORDS];
+			uint64		value[2];
+
+			next = start + att_align_nominal(next - start, column->attalign);
+			alex_code_image(place, codes[c], image);
+			alex_image_value(column, image, tuple[words], value);
+			if (end - next < column->attlen)
+				alex_bad_string(info);
+			memcpy(next, value, column->attlen);
+			next += column->attlen;
+		}
+		else
+		{
+			char	   *value;
+
+			next = alex_string_value(column->type, place->code, alex_string_code_words(codes[c]), (int) codes[c][1], place->flip[0],
+									 next, end, &value);
+			if (next == NULL)
+				alex_bad_string(info);
+		}
+	}
+	formed->t_info = (unsigned short) (MAXALIGN(next - start) | (nulls ? INDEX_NULL_MASK : 0) | INDEX_VAR_MASK);
+	if (nulls)
+		memcpy(start + sizeof(IndexTupleData), present, sizeof(present));
+}
+
 void
 alex_form_tuple(const AlexKeyInfo *info, const uint64 *tuple, IndexTuple formed)
 {
-	if (info->tuple_size == 0 || !form_without_null(info, tuple, formed))
+	if (info->layout.strings > 0)
+		form_variable(info, tuple, info->words, formed);
+	else if (info->tuple_size == 0 || !form_without_null(info, tuple, formed))
 		form_with_nulls(info, tuple, formed);
 	formed->t_tid = ((const IndexTupleData *) (tuple + info->words))->t_tid;
 }

@@ -20,7 +20,7 @@
 static inline bool
 alex_makes_tuples(const AlexKeyInfo *info)
 {
-	return info->columns == 1 && info->column[0].returnable &&
+	return info->columns == 1 && info->layout.strings == 0 && info->column[0].returnable &&
 		info->column[0].attlen <= info->words * (int) sizeof(uint64);
 }
 

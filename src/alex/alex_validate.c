@@ -24,6 +24,7 @@
 #include "commands/defrem.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
@@ -41,12 +42,15 @@
 	 (UINT64CONST(1) << BTGreaterEqualStrategyNumber) | \
 	 (UINT64CONST(1) << BTGreaterStrategyNumber))
 
-/* The family whose order the key images of a type have: that of btree's default operator class. */
+/* The family whose order the key images of a type have: that of btree's default operator class, or of its pattern operators. */
 static Oid
-reference_family(Oid type)
+reference_family(Oid family, Oid type)
 {
-	Oid			opclass = alex_type_bits(type) > 0 ? GetDefaultOpClass(type, BTREE_AM_OID) : InvalidOid;
+	Oid			opclass;
 
+	if (get_opfamily_proc(family, type, type, BTORDER_PROC) == F_BTTEXT_PATTERN_CMP)
+		return TEXT_PATTERN_BTREE_FAM_OID;
+	opclass = alex_type_supported(type) ? GetDefaultOpClass(type, BTREE_AM_OID) : InvalidOid;
 	return OidIsValid(opclass) ? get_opclass_family(opclass) : InvalidOid;
 }
 
@@ -95,7 +99,7 @@ validate_function(Form_pg_amproc member, const char *family)
 		return false;
 	}
 
-	reference = reference_family(member->amproclefttype);
+	reference = reference_family(member->amprocfamily, member->amproclefttype);
 	if (member->amprocnum == ALEX_COMPARE_PROC && OidIsValid(reference) &&
 		get_opfamily_proc(reference, member->amproclefttype, member->amprocrighttype, BTORDER_PROC) != member->amproc)
 	{
@@ -142,7 +146,7 @@ validate_operator(Form_pg_amop member, const char *family)
 		return false;
 	}
 
-	reference = reference_family(member->amoplefttype);
+	reference = reference_family(member->amopfamily, member->amoplefttype);
 	if (OidIsValid(reference) &&
 		get_op_opfamily_strategy(member->amopopr, reference) != member->amopstrategy)
 	{
@@ -241,7 +245,7 @@ alexvalidate(Oid opclassoid)
 	types = list_append_unique_oid(types, opclass->opcintype);
 	foreach(lc, types)
 	{
-		if (alex_type_bits(lfirst_oid(lc)) == 0)
+		if (!alex_type_supported(lfirst_oid(lc)))
 		{
 			ereport(INFO,
 					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),

@@ -9,7 +9,11 @@
 #include "access/reloptions.h"
 #include "commands/vacuum.h"
 #include "storage/bufmgr.h"
+#include "utils/pg_locale.h"
 #include "utils/rel.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
 #error "omen_alex supports PostgreSQL 15 to 18"
@@ -216,5 +220,16 @@ compat_extend_relation(Relation rel)
 #else
 #define compat_count_io_hit(buffer) ((void) 0)
 #endif
+
+/* Has a collation the order of bytes? */
+static inline bool
+compat_collation_is_c(Oid collation)
+{
+#if PG_VERSION_NUM >= 180000
+	return pg_newlocale_from_collation(collation)->collate_is_c;
+#else
+	return lc_collate_is_c(collation);
+#endif
+}
 
 #endif							/* OMEN_ALEX_COMPAT_H */
