@@ -80,7 +80,14 @@ INSERT INTO t_types VALUES
 ('macaddr', '{00:00:00:00:00:00,00:00:00:00:00:01,7f:ff:ff:ff:ff:ff,80:00:00:00:00:00,ff:ff:ff:ff:ff:fe,ff:ff:ff:ff:ff:ff}',
  'left(md5(u::text), 12)::macaddr', 'lpad(to_hex(s), 12, ''0'')::macaddr'),
 ('macaddr8', '{00:00:00:00:00:00:00:00,00:00:00:00:00:00:00:01,7f:ff:ff:ff:ff:ff:ff:ff,80:00:00:00:00:00:00:00,ff:ff:ff:ff:ff:ff:ff:fe,ff:ff:ff:ff:ff:ff:ff:ff}',
- 'left(md5(u::text), 16)::macaddr8', 'lpad(to_hex(s), 16, ''0'')::macaddr8');
+ 'left(md5(u::text), 16)::macaddr8', 'lpad(to_hex(s), 16, ''0'')::macaddr8'),
+('text', '{"","A","a"," "," a","a ","a  ","aa","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab","ab","abc","abd","10","9","é","éa","zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz~","~","~~"}',
+ '(CASE s % 4 WHEN 0 THEN md5(u::text) WHEN 1 THEN ''https://www.example.com/'' || floor(u * 30) || ''/'' || md5(u::text)
+	WHEN 2 THEN chr(97 + floor(u * 26)::int) || repeat(''x'', floor(u * 190)::int % 40) ELSE (u * 1000000)::int::text END)', '''key'' || lpad(s::text, 12, ''0'')'),
+('name', '{"","A","a"," ","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab","ab","abc","pg_class","é","~"}',
+ '(chr(97 + floor(u * 26)::int) || repeat(''_'', (s % 40)::int) || floor(u * 1000))::name', '(''t_'' || lpad(s::text, 9, ''0''))::name'),
+('bytea', '{"","\\x00","\\x0000","\\x0001","\\x01","\\x61","\\x7f","\\x80","\\xfe","\\xff","\\xff00","\\xffff","\\xffffffffffffffffffffffffffffffff"}',
+ 'substr(decode(md5(u::text) || md5(s::text), ''hex''), 1, 1 + (s % 32)::int)', 'int8send(s)');
 -- to_hex() leaves out leading zeros, so the digits after it move; the cut to
 -- 32 digits keeps every value valid.
 
@@ -189,6 +196,7 @@ $$;
 -- Conditions on column k of type ty: every operator of the type's btree
 -- family with every argument type it takes, then combinations.  With per_op,
 -- that many random constants an operator, otherwise all constants.
+-- A name makes the collation of a comparison "C", which is not that of a text column.
 CREATE OR REPLACE FUNCTION t_conds(ty text, per_op int DEFAULT NULL)
 RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
@@ -207,7 +215,7 @@ BEGIN
 		JOIN pg_am am ON am.oid = oc.opcmethod AND am.amname = 'btree'
 		JOIN pg_amop ao ON ao.amopfamily = oc.opcfamily AND ao.amoplefttype = oc.opcintype
 		JOIN pg_operator op ON op.oid = ao.amopopr
-		JOIN t_types t ON t.typ::regtype = ao.amoprighttype
+		JOIN t_types t ON t.typ::regtype = ao.amoprighttype AND NOT (ty = 'text' AND t.typ = 'name')
 		WHERE oc.opcdefault AND oc.opcintype = ty::regtype
 		ORDER BY rtyp, ao.amopstrategy
 	LOOP
@@ -230,7 +238,7 @@ BEGIN
 	FROM pg_opclass oc
 	JOIN pg_am am ON am.oid = oc.opcmethod AND am.amname = 'btree'
 	JOIN pg_amop ao ON ao.amopfamily = oc.opcfamily AND ao.amoplefttype = oc.opcintype
-	JOIN t_types t ON t.typ::regtype = ao.amoprighttype
+	JOIN t_types t ON t.typ::regtype = ao.amoprighttype AND NOT (ty = 'text' AND t.typ = 'name')
 	WHERE oc.opcdefault AND oc.opcintype = ty::regtype;
 
 	FOREACH rt IN ARRAY rts LOOP
@@ -503,7 +511,8 @@ END $$;
 -- The shapes of indexes on several columns that tests use, on a table made by t_columns_table().
 CREATE OR REPLACE FUNCTION t_columns_shapes() RETURNS SETOF text LANGUAGE sql AS $$
 	VALUES ('a, b DESC, c'), ('b, a NULLS FIRST, g'), ('b DESC NULLS LAST, c, d'), ('f, e DESC, a'), ('d, b'), ('g DESC, h, e NULLS FIRST'),
-		('c NULLS FIRST, b NULLS FIRST'), ('e, f, b DESC'), ('a, b, c DESC, d, e, f NULLS FIRST, g, h DESC')
+		('c NULLS FIRST, b NULLS FIRST'), ('e, f, b DESC'), ('a, b, c DESC, d, e, f NULLS FIRST, g, h DESC'),
+		('i, b'), ('b, i DESC, a'), ('i DESC NULLS LAST, f, j'), ('f, j NULLS FIRST, i, e'), ('j, c DESC, i DESC, d, h')
 $$;
 
 -- A table of columns of all widths, with few values and many of them equal, extreme or NULL, and an index of each shape: name_1 and so on.
@@ -512,7 +521,7 @@ DECLARE
 	s text;
 	n int := 0;
 BEGIN
-	EXECUTE format('CREATE TABLE %I (id int8 PRIMARY KEY, a int2, b int8, c timestamptz, d uuid, e float8, f bool, g int4, h interval)', name);
+	EXECUTE format('CREATE TABLE %I (id int8 PRIMARY KEY, a int2, b int8, c timestamptz, d uuid, e float8, f bool, g int4, h interval, i text, j varchar)', name);
 	FOR s IN SELECT t_columns_shapes() LOOP
 		n := n + 1;
 		EXECUTE format('CREATE INDEX %I ON %I USING %I (%s)', name || '_' || n, name, am, s);
@@ -522,9 +531,9 @@ END $$;
 -- Random values of the columns of such a table, as a row of it with this id.
 CREATE OR REPLACE FUNCTION t_columns_row(id int8, variety int) RETURNS record LANGUAGE plpgsql AS $$
 DECLARE
-	u float8[] := ARRAY(SELECT random() FROM generate_series(1, 8));
-	nulls bool[] := ARRAY(SELECT random() < 0.04 FROM generate_series(1, 8));
-	odd bool[] := ARRAY(SELECT random() < 0.03 FROM generate_series(1, 8));
+	u float8[] := ARRAY(SELECT random() FROM generate_series(1, 10));
+	nulls bool[] := ARRAY(SELECT random() < 0.04 FROM generate_series(1, 10));
+	odd bool[] := ARRAY(SELECT random() < 0.03 FROM generate_series(1, 10));
 BEGIN
 	RETURN ROW (id,
 		CASE WHEN nulls[1] THEN NULL WHEN odd[1] THEN (ARRAY[-32768, 32767])[1 + (id % 2)::int]::int2 ELSE floor(u[1] * u[1] * variety)::int2 END,
@@ -536,7 +545,10 @@ BEGIN
 		CASE WHEN nulls[5] THEN NULL WHEN odd[5] THEN (ARRAY['-0', '0', 'NaN', 'Infinity', '-Infinity'])[1 + (id % 5)::int]::float8 ELSE floor((u[5] - 0.5) * variety) END,
 		CASE WHEN nulls[6] THEN NULL ELSE u[6] < 0.5 END,
 		CASE WHEN nulls[7] THEN NULL WHEN odd[7] THEN (ARRAY[-2147483648, 2147483647])[1 + (id % 2)::int] ELSE floor(u[7] * u[8] * variety)::int4 END,
-		CASE WHEN nulls[8] THEN NULL ELSE floor((u[8] - 0.5) * variety) * interval '12 hours' END);
+		CASE WHEN nulls[8] THEN NULL ELSE floor((u[8] - 0.5) * variety) * interval '12 hours' END,
+		CASE WHEN nulls[9] THEN NULL WHEN odd[9] THEN (ARRAY['', repeat('b', 60), repeat('b', 60) || 'a'])[1 + (id % 3)::int]
+			ELSE repeat('b', (floor(u[9] * variety)::int % 7) * 6) || floor(u[9] * variety) END,
+		CASE WHEN nulls[10] THEN NULL ELSE chr(97 + floor(u[10] * least(variety, 26))::int) END::varchar);
 END $$;
 
 -- The columns of such a table as text that is the same for equal values.

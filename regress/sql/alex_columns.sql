@@ -11,7 +11,7 @@ SELECT t_columns_table('cols', t_am());
 DO $$
 BEGIN
 	FOR i IN 1 .. 4000 LOOP
-		EXECUTE 'INSERT INTO cols SELECT * FROM t_columns_row($1, $2) AS r(id int8, a int2, b int8, c timestamptz, d uuid, e float8, f bool, g int4, h interval)'
+		EXECUTE 'INSERT INTO cols SELECT * FROM t_columns_row($1, $2) AS r(id int8, a int2, b int8, c timestamptz, d uuid, e float8, f bool, g int4, h interval, i text, j varchar)'
 			USING i, CASE WHEN i % 3 = 0 THEN 3 ELSE 40 END;
 	END LOOP;
 END $$;

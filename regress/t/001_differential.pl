@@ -170,10 +170,10 @@ BEGIN
 		IF r < 0.5 THEN
 			last := nextval('d_id');
 			INSERT INTO d SELECT * FROM t_columns_row(last, variety)
-				AS x(id int8, a int2, b int8, c timestamptz, d uuid, e float8, f bool, g int4, h interval);
+				AS x(id int8, a int2, b int8, c timestamptz, d uuid, e float8, f bool, g int4, h interval, i text, j varchar);
 		ELSIF r < 0.65 THEN
 			UPDATE d SET b = x.b, c = x.c, e = x.e, f = x.f FROM t_columns_row(pick, variety)
-				AS x(id int8, a int2, b int8, c timestamptz, d uuid, e float8, f bool, g int4, h interval) WHERE d.id = pick;
+				AS x(id int8, a int2, b int8, c timestamptz, d uuid, e float8, f bool, g int4, h interval, i text, j varchar) WHERE d.id = pick;
 		ELSIF r < 0.75 THEN
 			UPDATE d SET g = g / 2, a = NULL WHERE id = pick;
 		ELSIF r < 0.999 THEN
@@ -205,12 +205,12 @@ SQL
 		my $variety = (2, 10, 40, 300, 5000, 30000)[$round];
 		$sql .= "\\echo round $round\nCALL round($variety, $round_ops);\nANALYZE d;\n";
 		$sql .= "VACUUM d;\n" if $round % 2 == 1;
-		$sql .= "SELECT alex_check(('d_' || n)::regclass, true), t_columns_compare('d', 'd_' || n, t_columns_keys('d_' || n), 8) FROM generate_series(1, 9) n;\n";
+		$sql .= "SELECT alex_check(('d_' || n)::regclass, true), t_columns_compare('d', 'd_' || n, t_columns_keys('d_' || n), 8) FROM generate_series(1, 14) n;\n";
 	}
 	$sql .= <<SQL;
 \\echo final comparison
 VACUUM ANALYZE d;
-SELECT sum(t_columns_compare('d', 'd_' || n, t_columns_keys('d_' || n), 40)) AS tested FROM generate_series(1, 9) n \\gset
+SELECT sum(t_columns_compare('d', 'd_' || n, t_columns_keys('d_' || n), 40)) AS tested FROM generate_series(1, 14) n \\gset
 SELECT 'done: ' || n || ' operations, ' || (SELECT count(*) FROM d) || ' rows, ' || :tested || ' comparisons' FROM total;
 SQL
 	return $sql;
