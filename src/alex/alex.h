@@ -36,7 +36,7 @@ typedef struct AlexMeta
 	uint16		version;		/* ALEX_FORMAT_VERSION */
 	uint16		words;			/* W */
 	uint32		page_size;		/* BLCKSZ of the server that wrote it */
-	uint32		unused;
+	uint32		strings;		/* string columns, whose codes follow (alex_codes.h) */
 	uint64		byte_order;		/* ALEX_BYTE_ORDER in the writer's order */
 } AlexMeta;
 
@@ -56,6 +56,9 @@ typedef struct AlexIndex
 } AlexIndex;
 
 extern void alex_open(Relation rel, AlexIndex *index);
+
+/* Takes the codes of string columns from the metapage. */
+extern void alex_read_codes(Relation rel, AlexKeyInfo *key);
 
 /*
  * So many dead entries of a leaf that have no room for their marks are removed by a scan or unique check that met them: all that

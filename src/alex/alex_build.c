@@ -22,6 +22,7 @@
 #include "storage/bufpage.h"
 #include "utils/memutils.h"
 
+#include "alex_codes.h"
 #include "alex_heap.h"
 #include "alex_parallel.h"
 #include "alex_route.h"
@@ -118,6 +119,7 @@ alex_build_collect(Relation heap, Relation rel, IndexInfo *info, ParallelTableSc
 	Collection	collection = {.unique = info->ii_Unique, .sort = sort};
 
 	alex_key_info(rel, &collection.key);
+	alex_read_codes(rel, &collection.key);
 	return alex_heap_scan(heap, rel, info, scan, !IsParallelWorker(), collect_row, &collection);
 }
 
@@ -453,6 +455,10 @@ alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("index \"%s\" already contains data", RelationGetRelationName(rel))));
 	alex_route_outdate(RelationGetRelid(rel));
+	/* a truncated index is built again in its file: its codes may be others */
+	if (rel->rd_amcache)
+		pfree(rel->rd_amcache);
+	rel->rd_amcache = NULL;
 
 	memset(&build, 0, sizeof(build));
 	build.heap = heap;
@@ -466,14 +472,15 @@ alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
 	build.room = capacity / 100 * build.index.fillfactor;
 
 	old = MemoryContextSwitchTo(context);
-	parallel = collect(&build, info);
+	alex_choose_codes(heap, rel, info, &build.index.key);
 
-	/* metapage and root have the first two blocks; the root is written last */
+	/* metapage and root have the first two blocks; the root is written last. Who collects rows takes the codes from the metapage */
 	extend(&build);
 	extend(&build);
 	image = palloc0(BLCKSZ);
 	alex_init_meta((Page) image, &build.index);
 	write_image(&build, ALEX_META_BLOCK, image);
+	parallel = collect(&build, info);
 	result->index_tuples = (double) write_index(&build);
 	finish_levels(&build);
 	if (parallel)

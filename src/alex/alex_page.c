@@ -12,6 +12,7 @@
 #include "storage/indexfsm.h"
 #include "utils/memutils.h"
 
+#include "alex_codes.h"
 #include "linked_page.h"
 
 /* The core draws PostgreSQL's page header itself; this is where the drawing is checked. */
@@ -55,9 +56,10 @@ alex_init_meta(Page page, const AlexIndex *index)
 	meta->version = ALEX_FORMAT_VERSION;
 	meta->words = index->words;
 	meta->page_size = BLCKSZ;
-	meta->unused = 0;
+	meta->strings = index->key.layout.strings;
 	meta->byte_order = ALEX_BYTE_ORDER;
-	((PageHeader) page)->pd_lower = (char *) (meta + 1) - (char *) page;
+	alex_store_codes(&index->key, (AlexStoredCode *) (meta + 1));
+	((PageHeader) page)->pd_lower = (char *) ((AlexStoredCode *) (meta + 1) + meta->strings) - (char *) page;
 	special = (AlexSpecial *) PageGetSpecialPointer(page);
 	special->magic = ALEX_META_MAGIC;
 }
@@ -77,19 +79,58 @@ alex_init_node(Page page, const AlexIndex *index, BlockNumber block)
 	}
 }
 
+StaticAssertDecl(sizeof(AlexMeta) + INDEX_MAX_KEYS * sizeof(AlexStoredCode) <= BLCKSZ - SizeOfPageHeaderData - ALEX_SPECIAL_SIZE - MAXIMUM_ALIGNOF,
+				 "codes do not fit the metapage");
+
+/* The metapage, and room for the codes of all string columns that an index may have. */
+typedef struct WholeMeta
+{
+	AlexMeta	meta;
+	AlexStoredCode codes[INDEX_MAX_KEYS];
+} WholeMeta;
+
+/* Copies it; zeroes if the page is none. */
 static void
-alex_check_meta(Relation rel, const AlexIndex *index)
+copy_meta(Relation rel, WholeMeta *whole)
 {
 	Buffer		buffer = alex_pin(rel, ALEX_META_BLOCK, NULL);
-	AlexMeta	meta;
 	Page		page = BufferGetPage(buffer);
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (PageIsNew(page) || PageGetSpecialSize(page) != ALEX_SPECIAL_SIZE)
-		memset(&meta, 0, sizeof(meta));
+		memset(whole, 0, sizeof(*whole));
 	else
-		memcpy(&meta, AlexPageGetMeta(page), sizeof(meta));
+		memcpy(whole, AlexPageGetMeta(page), sizeof(*whole));
 	UnlockReleaseBuffer(buffer);
+}
+
+static void
+take_codes(Relation rel, AlexKeyInfo *key, const WholeMeta *whole)
+{
+	if (whole->meta.strings != key->layout.strings || !alex_load_codes(key, whole->codes))
+		alex_corrupt(rel, ALEX_META_BLOCK, "The metapage has no codes for the string columns");
+}
+
+void
+alex_read_codes(Relation rel, AlexKeyInfo *key)
+{
+	WholeMeta	whole;
+
+	if (key->layout.strings == 0)
+		return;
+	copy_meta(rel, &whole);
+	take_codes(rel, key, &whole);
+}
+
+/* Checks the metapage, and takes from it what is there of the index. */
+static void
+alex_check_meta(Relation rel, AlexIndex *index)
+{
+	WholeMeta	whole;
+	AlexMeta	meta;
+
+	copy_meta(rel, &whole);
+	meta = whole.meta;
 
 	if (meta.magic != ALEX_META_MAGIC)
 		alex_corrupt(rel, ALEX_META_BLOCK, "The metapage is missing");
@@ -109,6 +150,7 @@ alex_check_meta(Relation rel, const AlexIndex *index)
 				 errhint("REINDEX the index.")));
 	if (meta.words != index->words)
 		alex_corrupt(rel, ALEX_META_BLOCK, "The metapage has another number of key words than the columns");
+	take_codes(rel, &index->key, &whole);
 }
 
 /* What is used of a description. */
