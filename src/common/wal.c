@@ -38,8 +38,7 @@ wal_block(WalRecord *record, Buffer buffer)
 	block->buffer = buffer;
 	block->image = false;
 	block->nfragments = 0;
-	block->extra = NULL;
-	block->extra_length = 0;
+	block->nextra = 0;
 	MarkBufferDirty(buffer);
 	return block;
 }
@@ -73,8 +72,9 @@ wal_extra(WalRecord *record, Buffer buffer, const char *extra, uint32 length)
 {
 	WalBlock   *block = wal_block(record, buffer);
 
-	block->extra = extra;
-	block->extra_length = length;
+	Assert(block->nextra < WAL_MAX_EXTRA);
+	block->extra[block->nextra].bytes = extra;
+	block->extra[block->nextra++].length = length;
 }
 
 void
@@ -93,7 +93,7 @@ wal_finish(WalRecord *record)
 		Page		page = BufferGetPage(block->buffer);
 
 		/* each fragment is two chunks of the record */
-		if (block->image || chunks + 2 * block->nfragments + 1 > WAL_MAX_CHUNKS)
+		if (block->image || chunks + 2 * block->nfragments + block->nextra > WAL_MAX_CHUNKS)
 		{
 			XLogRegisterBuffer(i, block->buffer, REGBUF_FORCE_IMAGE | REGBUF_STANDARD);
 			continue;
@@ -107,9 +107,9 @@ wal_finish(WalRecord *record)
 			XLogRegisterBufData(i, (char *) page + fragment->offset, fragment->length);
 			chunks += 2;
 		}
-		if (block->extra_length > 0)
+		for (int e = 0; e < block->nextra; e++)
 		{
-			XLogRegisterBufData(i, (char *) block->extra, block->extra_length);
+			XLogRegisterBufData(i, (char *) block->extra[e].bytes, block->extra[e].length);
 			chunks++;
 		}
 	}

@@ -14,6 +14,7 @@
 
 #define WAL_MAX_BLOCKS 4		/* generic redo has room for no more */
 #define WAL_MAX_FRAGMENTS 4		/* per block; one that would get more is logged as a whole */
+#define WAL_MAX_EXTRA 2
 #define WAL_MAX_CHUNKS 20		/* what xloginsert.c reserves without being asked */
 
 typedef struct WalFragment
@@ -28,8 +29,12 @@ typedef struct WalBlock
 	bool		image;			/* log the page as a whole */
 	int			nfragments;
 	WalFragment fragments[WAL_MAX_FRAGMENTS];
-	const char *extra;			/* more fragments, each with its header, as they go into the record; or NULL */
-	uint32		extra_length;
+	int			nextra;
+	struct
+	{
+		const char *bytes;		/* more fragments, each with its header, as they go into the record */
+		uint32		length;
+	}			extra[WAL_MAX_EXTRA];
 } WalBlock;
 
 typedef struct WalRecord
@@ -52,7 +57,7 @@ extern void wal_image(WalRecord *record, Buffer buffer);
 /* Bytes offset .. offset + length - 1 changed; they must lie outside the hole after the change. */
 extern void wal_fragment(WalRecord *record, Buffer buffer, const void *at, Size length);
 
-/* More fragments of a block that was changed in this record: fragment headers and bytes, ready made. */
+/* More fragments of a block, ready made: fragment headers and bytes. They must stay until the record is finished. */
 extern void wal_extra(WalRecord *record, Buffer buffer, const char *extra, uint32 length);
 
 extern void wal_finish(WalRecord *record);

@@ -25,6 +25,7 @@
 
 #include "compat.h"
 #include "linked_page.h"
+#include "omen_core.h"
 
 /* ---- page formats ------------------------------------------------------------------------------------------------
  *
@@ -39,16 +40,8 @@
  * handed out have a t_len without it, so outside this access method nobody ever sees a link.
  * An older version still in the page has the same form, but no line pointer.
  */
-typedef struct OmenLink
-{
-	BlockNumber block;			/* InvalidBlockNumber: in the same page */
-	uint16		offset;			/* of the item in the page, or of the OmenRecord in the store page, in bytes; 0: none */
-	uint16		length;			/* of the item, its link included */
-} OmenLink;
-
-#define OMEN_LINK_SIZE ((Size) sizeof(OmenLink))
-
 StaticAssertDecl(sizeof(OmenLink) == 8, "the link is part of the disk format");
+StaticAssertDecl(OMEN_SAME_PAGE == InvalidBlockNumber, "a link within the page names no block");
 
 typedef struct OmenRowMark
 {
@@ -66,6 +59,9 @@ typedef struct OmenRowMark
 #define OMEN_MAX_ROW ((Size) OMEN_MAX_ITEM - OMEN_LINK_SIZE)
 #define OMEN_MIN_ITEM (SizeofHeapTupleHeader + OMEN_LINK_SIZE)
 
+StaticAssertDecl(OMEN_MIN_ITEM == OMEN_SHORTEST_ITEM && OMEN_BODY == offsetof(HeapTupleHeaderData, t_hoff),
+				 "the core knows the header of a tuple");
+
 /*
  * Store page: older versions moved out of row pages. pd_lower = pd_upper = SizeOfPageHeaderData, so that it looks full
  * and empty to whoever looks for room or for line pointers; records follow each other from there to `fill`.
@@ -74,29 +70,20 @@ typedef struct OmenStoreSpecial
 {
 	uint32		magic;			/* OMEN_STORE_MAGIC */
 	uint16		version;		/* OMEN_FORMAT_VERSION */
-	uint16		fill;			/* where the next record begins; MAXALIGNed */
+	uint16		fill;			/* where the next record begins */
 	TransactionId newest;		/* the newest superseder of any record here; invalid: no record */
 	uint32		generation;		/* counts how often the page was recycled */
 } OmenStoreSpecial;
 
 #define OMEN_STORE_MAGIC 0x4F4D5653 /* "OMVS" */
-#define OMEN_FORMAT_VERSION 2
+#define OMEN_FORMAT_VERSION 3
 
-/* A version in the store: this, and then the item as it was in the row page, link included, padded to MAXALIGN. */
-typedef struct OmenRecord
-{
-	ItemPointerData row;		/* whose version this is */
-	uint16		length;			/* of the item */
-	TransactionId superseder;	/* xmin of the version that replaced it; invalid: nobody can need it any more */
-	uint32		unused;
-} OmenRecord;
-
-StaticAssertDecl(sizeof(OmenRecord) == 16, "the record header is part of the disk format");
+/* The records (OmenRecord): versions, most as what the version after each of them changed. */
+StaticAssertDecl(sizeof(OmenRecord) == 28, "the record header is part of the disk format");
 
 #define OMEN_STORE_START MAXALIGN(SizeOfPageHeaderData)
 #define OMEN_STORE_END (BLCKSZ - MAXALIGN(sizeof(OmenStoreSpecial)))
 #define OMEN_STORE_CAPACITY (OMEN_STORE_END - OMEN_STORE_START)
-#define OMEN_RECORD_SIZE(item_length) (sizeof(OmenRecord) + MAXALIGN(item_length))
 
 typedef enum OmenPageKind
 {
@@ -104,6 +91,13 @@ typedef enum OmenPageKind
 	OMEN_PAGE_ROWS,
 	OMEN_PAGE_STORE
 } OmenPageKind;
+
+/* Is this what a link from a version of `row`, with xmin `superseder`, leads to? */
+static inline bool
+omen_record_is(const OmenRecord *record, const ItemPointerData *row, TransactionId superseder)
+{
+	return memcmp(record->row, row, sizeof(record->row)) == 0 && record->superseder == superseder;
+}
 
 static inline OmenStoreSpecial *
 omen_store_special(Page page)
@@ -363,8 +357,11 @@ extern void omen_copy_for_cluster(Relation old_rel, Relation new_rel, Relation o
  * a store page is locked.
  */
 
-/* Copies the record a link points to; the row page is locked. Error if it is not a version of `row` replaced by `superseder`. */
-extern void omen_store_read(Relation rel, OmenLink link, ItemPointer row, TransactionId superseder, char *item);
+/*
+ * Rebuilds the item whose record the link of `newer` points to; the row page is locked. Error if that is not the version before `newer`. `item` may be where
+ * `newer` has its bytes.
+ */
+extern void omen_store_read(Relation rel, const OmenVersion *newer, char *item);
 
 /* After an aborted update was undone: the record says from now on that nobody needs it. The row page is locked, and no link leads to the record. */
 extern void omen_store_forget(Relation rel, OmenLink link, ItemPointer row, TransactionId superseder);
@@ -372,8 +369,11 @@ extern void omen_store_forget(Relation rel, OmenLink link, ItemPointer row, Tran
 /* Is every record of a store page (locked) expired, that is, replaced by a transaction that is over and older than the horizon? */
 extern bool omen_store_expired(Relation rel, Page page, struct GlobalVisState *vistest);
 
+/* The record at *at, which is moved to the next; NULL: there are no more. *at begins at OMEN_STORE_START. */
+extern OmenRecord *omen_store_next(Relation rel, BlockNumber block, Page page, Size *at);
+
 /* How many records a store page has. */
-extern int	omen_store_count(Page page);
+extern int	omen_store_count(Relation rel, BlockNumber block, Page page);
 
 /*
  * Turns an expired store page (exclusively locked, buffer pinned) into an empty row page; logs the conflict and the page. False, and nothing

@@ -94,7 +94,7 @@ omen_scan_analyze_next_tuple(TableScanDesc sscan, TransactionId oldest_xmin, dou
 	OmenVersion version;
 
 	if (scan->line == InvalidOffsetNumber && omen_page_kind(rel, scan->block, page) == OMEN_PAGE_STORE)
-		*dead += omen_store_count(page);
+		*dead += omen_store_count(rel, scan->block, page);
 	while (scan->line < scan->lines)
 	{
 		OffsetNumber offnum = ++scan->line;

@@ -141,12 +141,14 @@ static const char *
 link_problem(Check *check, const OmenVersion *version)
 {
 	OmenLink	link = version->link;
-	Size		end = link.offset +
-		(link.block == InvalidBlockNumber ? MAXALIGN(link.length) : OMEN_RECORD_SIZE(link.length));
+	bool		fits;
 
-	if (link.offset != MAXALIGN(link.offset) || link.offset < OMEN_STORE_START ||
-		link.length < OMEN_MIN_ITEM || link.length > OMEN_MAX_ITEM ||
-		end > (link.block == InvalidBlockNumber ? OMEN_ROWS_END : OMEN_STORE_END))
+	if (link.block == InvalidBlockNumber)
+		fits = omen_link_fits(link, MAXALIGN(SizeOfPageHeaderData), OMEN_ROWS_END);
+	else
+		fits = link.offset == OMEN_RECORD_ALIGN(link.offset) && link.offset >= OMEN_STORE_START &&
+			link.offset + sizeof(OmenRecord) <= OMEN_STORE_END && link.length >= OMEN_MIN_ITEM;
+	if (!fits || link.length > OMEN_MAX_ITEM)
 		return "the link to the version before it leads to no place for a version";
 	if (link.block == check->block)
 		return "the link to the version before it says store, but names the row's own block";
@@ -287,7 +289,7 @@ note_missing(Check *check, const OmenVersion *version, const char *problem)
 static const char *
 chain_problem(Check *check, Buffer buffer, OmenVersion *version)
 {
-	uint64		steps = (uint64) check->nblocks * (BLCKSZ / OMEN_RECORD_SIZE(OMEN_MIN_ITEM));
+	uint64		steps = (uint64) check->nblocks * (BLCKSZ / sizeof(OmenRecord));
 
 	while (omen_peek_needed(version, check->horizon))
 	{
@@ -379,7 +381,7 @@ row_page_problem(Check *check, Buffer buffer)
 static const char *
 record_problem(Check *check, const OmenStoreSpecial *special, OmenRecord *record)
 {
-	HeapTupleHeader header = (HeapTupleHeader) (record + 1);
+	ItemPointerData row;
 
 	/* what nobody needs is not looked at by anybody */
 	if (!TransactionIdIsValid(record->superseder))
@@ -388,10 +390,17 @@ record_problem(Check *check, const OmenStoreSpecial *special, OmenRecord *record
 		return "a record is superseded by no normal transaction";
 	if (!TransactionIdIsNormal(special->newest) || TransactionIdFollows(record->superseder, special->newest))
 		return "a record is superseded by a newer transaction than the page says";
-	if (!ItemPointerIsValid(&record->row) || ItemPointerGetOffsetNumber(&record->row) > MaxHeapTuplesPerPage ||
-		ItemPointerGetBlockNumber(&record->row) == check->block)
+	memcpy(&row, record->row, sizeof(row));
+	if (!ItemPointerIsValid(&row) || ItemPointerGetOffsetNumber(&row) > MaxHeapTuplesPerPage ||
+		ItemPointerGetBlockNumber(&row) == check->block)
 		return "a record names no place for a row";
-	return omen_header_problem(check->rel, header, record->length);
+	if (record->length < OMEN_MIN_ITEM || record->length > OMEN_MAX_ITEM)
+		return "a record's version has an impossible length";
+	if ((record->flags & ~OMEN_RECORD_FLAGS) != 0)
+		return "a record has flags that do not exist";
+	if ((record->infomask2 & HEAP_NATTS_MASK) > RelationGetNumberOfAttributes(check->rel))
+		return "a record has more columns than the table";
+	return NULL;
 }
 
 static const char *
@@ -406,23 +415,22 @@ store_page_problem(Check *check, Page page)
 		return "the store page does not look full";
 	if (check->map_bits != 0 || PageIsAllVisible(page))
 		return "the store page is marked all-visible";
-	if (special->fill < OMEN_STORE_START || special->fill > OMEN_STORE_END || special->fill != MAXALIGN(special->fill))
+	if (special->fill < OMEN_STORE_START || special->fill > OMEN_STORE_END || special->fill != OMEN_RECORD_ALIGN(special->fill))
 		return "the store page ends where it cannot";
 	if (TransactionIdIsNormal(special->newest) && in_future(check, special->newest))
 		return "the store page's newest transaction is in the future";
 
 	while (at < special->fill)
 	{
-		OmenRecord *record = (OmenRecord *) ((char *) page + at);
+		OmenRecord *record = omen_record_at((char *) page, at, special->fill);
 		const char *problem;
 
-		if (at + sizeof(OmenRecord) > special->fill || record->length < OMEN_MIN_ITEM || record->length > OMEN_MAX_ITEM ||
-			at + OMEN_RECORD_SIZE(record->length) > special->fill)
+		if (record == NULL)
 			return "the records do not fill the store page";
 		problem = record_problem(check, special, record);
 		if (problem != NULL)
 			return problem;
-		at += OMEN_RECORD_SIZE(record->length);
+		at = omen_record_end(record, at);
 	}
 	return NULL;
 }

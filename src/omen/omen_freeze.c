@@ -132,6 +132,15 @@ freeze_older(HeapTupleHeader header, uint16 bits)
 	header->t_infomask2 &= ~HEAP_KEYS_UPDATED;
 }
 
+/* Freezes the header of a version in the store. It has no xmax. */
+static void
+freeze_record(OmenRecord *stored, uint16 bits)
+{
+	stored->infomask |= bits;
+	if (bits != 0)
+		stored->infomask &= ~HEAP_COMBOCID;
+}
+
 /* Freezes a version in the store, in place. Its row is locked. */
 static void
 freeze_stored(OmenVacuum *v, OmenLink link, OmenVersion *version)
@@ -141,7 +150,6 @@ freeze_stored(OmenVacuum *v, OmenLink link, OmenVersion *version)
 	Buffer		buffer = ReadBufferExtended(v->rel, MAIN_FORKNUM, link.block, RBM_NORMAL, v->strategy);
 	Page		page;
 	OmenRecord *stored;
-	HeapTupleHeader header;
 	WalRecord	record;
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
@@ -149,17 +157,15 @@ freeze_stored(OmenVacuum *v, OmenLink link, OmenVersion *version)
 	stored = (OmenRecord *) ((char *) page + link.offset);
 	/* it was read a moment ago, and is needed: nobody can have taken the page away */
 	if (omen_page_kind(v->rel, link.block, page) != OMEN_PAGE_STORE ||
-		stored->superseder != version->superseder || !ItemPointerEquals(&stored->row, &version->tuple.t_self))
+		!omen_record_is(stored, &version->tuple.t_self, version->superseder))
 		omen_corrupted(v->rel, ItemPointerGetBlockNumber(&version->tuple.t_self),
 					   ItemPointerGetOffsetNumber(&version->tuple.t_self), "its older version vanished from the store");
-	header = (HeapTupleHeader) (stored + 1);
-
-	bits = freeze_bits(v, header, &newest);
+	bits = freeze_bits(v, version->tuple.t_data, &newest);
 	wal_conflict(v->rel, v->rel, link.block, newest);
 	wal_begin(&record, v->rel);
 	START_CRIT_SECTION();
-	freeze_older(header, bits);
-	wal_fragment(&record, buffer, header, SizeofHeapTupleHeader);
+	freeze_record(stored, bits);
+	wal_fragment(&record, buffer, stored, sizeof(*stored));
 	wal_finish(&record);
 	END_CRIT_SECTION();
 	UnlockReleaseBuffer(buffer);
@@ -282,21 +288,17 @@ omen_freeze_needed(OmenVacuum *v, Buffer buffer)
 
 /* ---- the store ---- */
 
-/* The record at *at, which is moved to the next; NULL: there are no more. */
-static OmenRecord *
-next_record(OmenVacuum *v, Buffer buffer, Size *at)
+/* What a record says of its version's header. */
+static HeapTupleHeaderData
+record_header(const OmenRecord *stored)
 {
-	Page		page = BufferGetPage(buffer);
-	Size		fill = omen_store_special(page)->fill;
-	OmenRecord *record = (OmenRecord *) ((char *) page + *at);
+	HeapTupleHeaderData header = {0};
 
-	if (*at >= fill)
-		return NULL;
-	if (fill > OMEN_STORE_END || *at + sizeof(OmenRecord) > fill || record->length < OMEN_MIN_ITEM ||
-		*at + OMEN_RECORD_SIZE(record->length) > fill)
-		omen_corrupted(v->rel, BufferGetBlockNumber(buffer), 0, "the records of a store page do not fill it");
-	*at += OMEN_RECORD_SIZE(record->length);
-	return record;
+	HeapTupleHeaderSetXmin(&header, stored->xmin);
+	HeapTupleHeaderSetXmax(&header, InvalidTransactionId);
+	header.t_infomask2 = stored->infomask2;
+	header.t_infomask = stored->infomask;
+	return header;
 }
 
 /*
@@ -319,7 +321,7 @@ omen_store_freeable(OmenVacuum *v, Buffer buffer)
 
 	if (!omen_store_expired(v->rel, BufferGetPage(buffer), v->vistest))
 		return false;
-	while ((record = next_record(v, buffer, &at)) != NULL)
+	while ((record = omen_store_next(v->rel, BufferGetBlockNumber(buffer), BufferGetPage(buffer), &at)) != NULL)
 		if (!superseder_settled(v, record->superseder))
 			return false;
 	return true;
@@ -341,11 +343,11 @@ omen_freeze_store(OmenVacuum *v, Buffer buffer)
 		OmenRecord *stored;
 		bool		forget;		/* nobody needs it; else freeze it */
 		uint16		bits;
-	}			changes[BLCKSZ / OMEN_RECORD_SIZE(OMEN_MIN_ITEM)];
+	}			changes[BLCKSZ / sizeof(OmenRecord)];
 
-	while ((stored = next_record(v, buffer, &at)) != NULL)
+	while ((stored = omen_store_next(v->rel, BufferGetBlockNumber(buffer), page, &at)) != NULL)
 	{
-		HeapTupleHeader header = (HeapTupleHeader) (stored + 1);
+		HeapTupleHeaderData header = record_header(stored);
 
 		if (!TransactionIdIsValid(stored->superseder))
 			continue;
@@ -360,9 +362,9 @@ omen_freeze_store(OmenVacuum *v, Buffer buffer)
 			continue;
 		}
 		advance(&newest, stored->superseder);
-		if (older_is_old(v, header))
+		if (xmin_is_old(v, &header))
 		{
-			changes[nchanges].bits = freeze_bits(v, header, &conflict);
+			changes[nchanges].bits = freeze_bits(v, &header, &conflict);
 			nchanges++;
 		}
 	}
@@ -379,8 +381,8 @@ omen_freeze_store(OmenVacuum *v, Buffer buffer)
 		if (changes[i].forget)
 			stored->superseder = InvalidTransactionId;
 		else
-			freeze_older((HeapTupleHeader) (stored + 1), changes[i].bits);
-		wal_fragment(&record, buffer, stored, sizeof(OmenRecord) + SizeofHeapTupleHeader);
+			freeze_record(stored, changes[i].bits);
+		wal_fragment(&record, buffer, stored, sizeof(OmenRecord));
 	}
 	special->newest = newest;
 	wal_fragment(&record, buffer, special, sizeof(*special));

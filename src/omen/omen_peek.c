@@ -93,8 +93,7 @@ peek_page(Relation rel, Page page, OmenVersion *version, char **item)
 	OmenLink	link = version->link;
 	PageHeader	header = (PageHeader) page;
 
-	if (link.offset != MAXALIGN(link.offset) || link.offset < header->pd_upper ||
-		(Size) link.offset + link.length > header->pd_special)
+	if (!omen_link_fits(link, header->pd_upper, Min(header->pd_special, OMEN_ROWS_END)))
 		return "it is outside of the page's items";
 	*item = (char *) page + link.offset;
 	return omen_header_problem(rel, (HeapTupleHeader) *item, link.length);
@@ -128,7 +127,7 @@ lock_store(Buffer buffer)
 	return false;
 }
 
-/* Copies the record's item. */
+/* Rebuilds the record's item. */
 static const char *
 peek_store(Relation rel, OmenVersion *version, PGAlignedBlock *item)
 {
@@ -136,8 +135,7 @@ peek_store(Relation rel, OmenVersion *version, PGAlignedBlock *item)
 	TransactionId xmin = HeapTupleHeaderGetRawXmin(version->tuple.t_data);
 	Buffer		buffer;
 	Page		page;
-	OmenRecord *record;
-	const char *problem = NULL;
+	const char *problem;
 
 	if (link.block >= RelationGetNumberOfBlocks(rel))
 		return "it is in a block the table does not have";
@@ -150,22 +148,13 @@ peek_store(Relation rel, OmenVersion *version, PGAlignedBlock *item)
 		return "its block is no store page";
 	}
 	page = BufferGetPage(buffer);
-	record = (OmenRecord *) ((char *) page + link.offset);
 	if (omen_store_special(page)->fill > OMEN_STORE_END)
 		problem = "its store page is fuller than full";
-	else if (link.offset != MAXALIGN(link.offset) || link.offset < OMEN_STORE_START ||
-			 link.offset + OMEN_RECORD_SIZE(link.length) > omen_store_special(page)->fill)
-		problem = "it is outside of the store page's records";
-	else if (record->length != link.length || !ItemPointerEquals(&record->row, &version->tuple.t_self) ||
-			 record->superseder != xmin)
-		problem = "the store has another record in its place";
-	else if (link.length > OMEN_MAX_ITEM)
-		problem = "its length is impossible";
 	else
-	{
-		memcpy(item->data, record + 1, link.length);
+		problem = omen_record_read(page, OMEN_STORE_START, omen_store_special(page)->fill, link, &version->tuple.t_self, xmin,
+								   version->tuple.t_data, version->tuple.t_len, item->data, OMEN_MAX_ITEM);
+	if (problem == NULL)
 		problem = omen_header_problem(rel, (HeapTupleHeader) item->data, link.length);
-	}
 	UnlockReleaseBuffer(buffer);
 	return problem;
 }

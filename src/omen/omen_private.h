@@ -83,17 +83,35 @@ extern uint16 omen_find_gap(Page page, const OmenPageMap *map, Size length);
 
 /* ---- omen_store.c ---- */
 
-/*
- * Sees to it that this backend's store page has room for a record of an item of `item_length` bytes. No page may be locked. False: it cannot have.
- */
-extern bool omen_store_reserve(Relation rel, Size item_length);
+/* Sees to it that this backend's store page has room for `size` bytes of records. No page may be locked. False: it cannot have. */
+extern bool omen_store_reserve(Relation rel, Size size);
 
 /* Locks that page exclusively, if it still has the room. InvalidBuffer: it has not. The row page is locked. */
-extern Buffer omen_store_lock(Relation rel, Size item_length);
+extern Buffer omen_store_lock(Relation rel, Size size);
 
-/* Appends an item; in a critical section. The caller finishes the record. */
-extern OmenLink omen_store_append(WalRecord *record, Buffer buffer, ItemPointer row, TransactionId superseder,
-								  const char *item, uint16 length);
+/* A record about to be appended. */
+typedef struct OmenFormed
+{
+	Size		size;
+	union
+	{
+		OmenRecord	record;
+		char		bytes[BLCKSZ];
+	};
+} OmenFormed;
+
+/*
+ * Makes a record of a version: an item as it is in a row page, but with this link. What replaces it has the tuple `newer`, which has its body already;
+ * its xmin will be `superseder`.
+ */
+extern void omen_form_record(OmenFormed *formed, ItemPointer row, const char *item, uint16 length, OmenLink link,
+							 TransactionId superseder, HeapTupleHeader newer, Size newer_length);
+
+/* The link to where omen_store_append() will put a record. The page is locked. */
+extern OmenLink omen_store_place(Buffer buffer, const OmenFormed *formed);
+
+/* Appends a record; in a critical section. The caller finishes the WAL record. */
+extern void omen_store_append(WalRecord *record, Buffer buffer, const OmenFormed *formed);
 
 /* A row of the page being changed no longer needs this store page: perhaps nobody does. Remembered for omen_store_reserve. */
 extern void omen_store_candidate(Relation rel, BlockNumber block);

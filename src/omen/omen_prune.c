@@ -212,7 +212,7 @@ offload(Relation rel, Buffer buffer, Move *moves, int first, int last, ItemPoint
 
 	for (int i = last; i >= first; i--)
 	{
-		PGAlignedBlock item;
+		OmenFormed	formed;
 		WalRecord	record;
 		Buffer		store;
 		HeapTupleHeader after = (HeapTupleHeader) ((char *) page + moves[i - 1].offset);
@@ -220,14 +220,15 @@ offload(Relation rel, Buffer buffer, Move *moves, int first, int last, ItemPoint
 		/* what may have to come back must fit into the room of the head */
 		if (omen_xmin_state(after) != OMEN_XMIN_COMMITTED && MAXALIGN(moves[i].length) > MAXALIGN(moves[first - 1].length))
 			break;
-		store = omen_store_lock(rel, moves[i].length);
+		omen_form_record(&formed, row, (char *) page + moves[i].offset, moves[i].length, *link, HeapTupleHeaderGetRawXmin(after),
+						 after, moves[i - 1].length - OMEN_LINK_SIZE);
+		store = omen_store_lock(rel, formed.size);
 		if (!BufferIsValid(store))
 			break;
-		memcpy(item.data, (char *) page + moves[i].offset, moves[i].length);
-		memcpy(item.data + moves[i].length - OMEN_LINK_SIZE, link, OMEN_LINK_SIZE);
+		*link = omen_store_place(store, &formed);
 		wal_begin(&record, rel);
 		START_CRIT_SECTION();
-		*link = omen_store_append(&record, store, row, HeapTupleHeaderGetRawXmin(after), item.data, moves[i].length);
+		omen_store_append(&record, store, &formed);
 		wal_finish(&record);
 		END_CRIT_SECTION();
 		UnlockReleaseBuffer(store);

@@ -301,12 +301,13 @@ open_store_page(Rewrite *rewrite)
  * no snapshot of this transaction needs, as the new file seems to be a table that others cannot see yet.
  */
 static OmenLink
-store_version(Rewrite *rewrite, HeapTuple tuple, ItemPointer row, TransactionId superseder, OmenLink link)
+store_version(Rewrite *rewrite, HeapTuple tuple, HeapTuple newer, ItemPointer row, TransactionId superseder, OmenLink link)
 {
 	Page		page = (Page) rewrite->store.image.data;
 	OmenStoreSpecial *special = omen_store_special(page);
 	Size		length = tuple->t_len + OMEN_LINK_SIZE;
-	OmenRecord *record;
+	OmenFormed	formed;
+	PGAlignedBlock item;
 
 	if (OMEN_RECORD_SIZE(length) > OMEN_STORE_CAPACITY)
 		ereport(ERROR,
@@ -315,18 +316,15 @@ store_version(Rewrite *rewrite, HeapTuple tuple, ItemPointer row, TransactionId 
 						RelationGetRelationName(rewrite->old_rel)),
 				 errdetail("It has %zu bytes, and no room in the page of its row.", length),
 				 errhint("Try again when no transaction needs it any more.")));
-	if (!BufferIsValid(rewrite->store.buffer) || special->fill + OMEN_RECORD_SIZE(length) > OMEN_STORE_END)
+	put_item(item.data, tuple, row, link);
+	omen_form_record(&formed, row, item.data, length, link, superseder, newer->t_data, newer->t_len);
+	if (!BufferIsValid(rewrite->store.buffer) || special->fill + formed.size > OMEN_STORE_END)
 		open_store_page(rewrite);
-	record = (OmenRecord *) ((char *) page + special->fill);
-	record->row = *row;
-	record->length = length;
-	record->superseder = superseder;
-	record->unused = 0;
-	put_item((char *) (record + 1), tuple, row, link);
 	link.block = BufferGetBlockNumber(rewrite->store.buffer);
 	link.offset = special->fill;
 	link.length = length;
-	special->fill += OMEN_RECORD_SIZE(length);
+	memcpy((char *) page + special->fill, formed.bytes, formed.size);
+	special->fill += formed.size;
 	if (!TransactionIdIsValid(special->newest) || TransactionIdFollows(superseder, special->newest))
 		special->newest = superseder;
 	return link;
@@ -394,7 +392,7 @@ write_older(Rewrite *rewrite, CopiedVersion *version, HeapTuple *formed, ItemPoi
 		return link;
 	link = write_older(rewrite, version->older, formed + 1, new_tid, in_page);
 	if (!in_page)
-		return store_version(rewrite, formed[1], new_tid, superseder, link);
+		return store_version(rewrite, formed[1], formed[0], new_tid, superseder, link);
 	note_prunable(rewrite, superseder);
 	return place_version(rewrite, formed[1], new_tid, link);
 }

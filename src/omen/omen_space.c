@@ -84,8 +84,8 @@ omen_count_behind(Page page, const char *at)
 	int			n = 0;
 
 	memcpy(&link, at, OMEN_LINK_SIZE);
-	while (link.offset >= SizeOfPageHeaderData && link.block == InvalidBlockNumber && n < (int) (BLCKSZ / OMEN_MIN_ITEM) &&
-		   link.length >= OMEN_MIN_ITEM && link.offset + link.length <= OMEN_ROWS_END)
+	while (link.block == InvalidBlockNumber && omen_link_fits(link, SizeOfPageHeaderData, OMEN_ROWS_END) &&
+		   n < (int) (BLCKSZ / OMEN_MIN_ITEM))
 	{
 		n++;
 		memcpy(&link, (char *) page + link.offset + link.length - OMEN_LINK_SIZE, OMEN_LINK_SIZE);

@@ -90,11 +90,8 @@ count_store_page(Relation rel, Page page, Stats *stats)
 	stats->store_pages++;
 	if (omen_store_expired(rel, page, GlobalVisTestFor(rel)))
 		stats->store_pages_expired++;
-	while (at + sizeof(OmenRecord) <= fill)
-	{
+	for (OmenRecord *record; (record = omen_record_at((char *) page, at, fill)) != NULL; at = omen_record_end(record, at))
 		stats->store_records++;
-		at += OMEN_RECORD_SIZE(((OmenRecord *) ((char *) page + at))->length);
-	}
 }
 
 static void

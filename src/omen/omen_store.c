@@ -148,9 +148,24 @@ init_store_page(Page page, uint32 generation)
 }
 
 static bool
-has_room(Page page, Size item_length)
+has_room(Page page, Size size)
 {
-	return omen_store_special(page)->fill + OMEN_RECORD_SIZE(item_length) <= OMEN_STORE_END;
+	return omen_store_special(page)->fill + size <= OMEN_STORE_END;
+}
+
+OmenRecord *
+omen_store_next(Relation rel, BlockNumber block, Page page, Size *at)
+{
+	Size		fill = omen_store_special(page)->fill;
+	OmenRecord *record;
+
+	if (*at >= fill)
+		return NULL;
+	record = fill <= OMEN_STORE_END ? omen_record_at((char *) page, *at, fill) : NULL;
+	if (record == NULL)
+		omen_corrupted(rel, block, 0, "the records of a store page do not fill it");
+	*at = omen_record_end(record, *at);
+	return record;
 }
 
 bool
@@ -163,28 +178,32 @@ omen_store_expired(Relation rel, Page page, struct GlobalVisState *vistest)
 
 /* An aborted superseder: its row is not restored yet, or was in a way that leaves the record to VACUUM. */
 static bool
-awaits_restore(Page page)
+awaits_restore(Relation rel, BlockNumber block, Page page)
 {
 	Size		at = OMEN_STORE_START;
+	TransactionId last = InvalidTransactionId;
+	OmenRecord *record;
 
-	while (at < omen_store_special(page)->fill)
+	while ((record = omen_store_next(rel, block, page, &at)) != NULL)
 	{
-		OmenRecord *record = (OmenRecord *) ((char *) page + at);
-
-		if (TransactionIdIsNormal(record->superseder) && !TransactionIdDidCommit(record->superseder))
+		/* most are of few transactions */
+		if (!TransactionIdIsNormal(record->superseder) || record->superseder == last)
+			continue;
+		last = record->superseder;
+		if (!TransactionIdDidCommit(last))
 			return true;
-		at += OMEN_RECORD_SIZE(record->length);
 	}
 	return false;
 }
 
 int
-omen_store_count(Page page)
+omen_store_count(Relation rel, BlockNumber block, Page page)
 {
+	Size		at = OMEN_STORE_START;
 	int			n = 0;
 
-	for (Size at = OMEN_STORE_START; at < omen_store_special(page)->fill; n++)
-		at += OMEN_RECORD_SIZE(((OmenRecord *) ((char *) page + at))->length);
+	while (omen_store_next(rel, block, page, &at) != NULL)
+		n++;
 	return n;
 }
 
@@ -214,12 +233,12 @@ recycle(Relation rel, OmenStoreState *state, BlockNumber block)
 	page = BufferGetPage(buffer);
 	if (omen_page_kind(rel, block, page) != OMEN_PAGE_STORE || omen_store_special(page)->fill <= OMEN_STORE_START)
 		result = RECYCLE_NEVER;
-	else if (omen_store_expired(rel, page, GlobalVisTestFor(rel)) && !awaits_restore(page))
+	else if (omen_store_expired(rel, page, GlobalVisTestFor(rel)) && !awaits_restore(rel, block, page))
 	{
 		OmenStoreSpecial *special = omen_store_special(page);
 		WalRecord	record;
 
-		omen_report_reclaimed(rel, omen_store_count(page));
+		omen_report_reclaimed(rel, omen_store_count(rel, block, page));
 		wal_conflict(rel, rel, block, special->newest);
 		wal_begin(&record, rel);
 		START_CRIT_SECTION();
@@ -284,18 +303,18 @@ take_empty(Relation rel, OmenStoreState *state, BlockNumber block)
 }
 
 bool
-omen_store_reserve(Relation rel, Size item_length)
+omen_store_reserve(Relation rel, Size size)
 {
 	OmenStoreState *state = store_state(rel);
 	BlockNumber block;
 	Buffer		buffer;
 
-	if (OMEN_RECORD_SIZE(item_length) > OMEN_STORE_CAPACITY)
+	if (size > OMEN_STORE_CAPACITY)
 		return false;
 
 	if (state->current != InvalidBlockNumber)
 	{
-		buffer = omen_store_lock(rel, item_length);
+		buffer = omen_store_lock(rel, size);
 		if (BufferIsValid(buffer))
 		{
 			UnlockReleaseBuffer(buffer);
@@ -335,14 +354,14 @@ omen_store_reserve(Relation rel, Size item_length)
 }
 
 Buffer
-omen_store_lock(Relation rel, Size item_length)
+omen_store_lock(Relation rel, Size size)
 {
 	OmenStoreState *state = store_state(rel);
 	Buffer		buffer;
 	Page		page;
 
 	/* the table may have been truncated since */
-	if (state->current == InvalidBlockNumber || state->current >= RelationGetNumberOfBlocks(rel))
+	if (state->current == InvalidBlockNumber || !block_exists(rel, state->current))
 	{
 		state->current = InvalidBlockNumber;
 		return InvalidBuffer;
@@ -364,7 +383,7 @@ omen_store_lock(Relation rel, Size item_length)
 	if (omen_page_kind(rel, state->current, page) == OMEN_PAGE_STORE &&
 		omen_store_special(page)->generation == state->generation)
 	{
-		if (has_room(page, item_length))
+		if (has_room(page, size))
 			return buffer;
 	}
 	else
@@ -373,42 +392,62 @@ omen_store_lock(Relation rel, Size item_length)
 	return InvalidBuffer;
 }
 
-OmenLink
-omen_store_append(WalRecord *record, Buffer buffer, ItemPointer row, TransactionId superseder,
-				  const char *item, uint16 length)
+void
+omen_form_record(OmenFormed *formed, ItemPointer row, const char *item, uint16 length, OmenLink link,
+				 TransactionId superseder, HeapTupleHeader newer, Size newer_length)
 {
-	Page		page = BufferGetPage(buffer);
-	OmenStoreSpecial *special = omen_store_special(page);
-	OmenRecord *header = (OmenRecord *) ((char *) page + special->fill);
+	HeapTupleHeader header = (HeapTupleHeader) item;
+	OmenRecord	record;
+
+	StaticAssertStmt(OMEN_RECORD_SIZE(OMEN_MAX_ITEM) <= sizeof(formed->bytes), "a record of the longest item has room");
+	memcpy(record.row, row, sizeof(record.row));
+	record.length = length;
+	record.superseder = superseder;
+	record.xmin = HeapTupleHeaderGetRawXmin(header);
+	record.cid = HeapTupleHeaderGetRawCommandId(header);
+	/* xmax means nothing in an older version; a restored row takes that of the head */
+	record.infomask2 = header->t_infomask2 & ~HEAP_KEYS_UPDATED;
+	record.infomask = (header->t_infomask & ~HEAP_XMAX_BITS) | HEAP_XMAX_INVALID;
+	formed->size = omen_record_form(&record, item, link, newer, newer_length, formed->bytes);
+}
+
+OmenLink
+omen_store_place(Buffer buffer, const OmenFormed *formed)
+{
 	OmenLink	link;
 
 	link.block = BufferGetBlockNumber(buffer);
-	link.offset = special->fill;
-	link.length = length;
-
-	header->row = *row;
-	header->length = length;
-	header->superseder = superseder;
-	header->unused = 0;
-	memcpy((char *) (header + 1), item, length);
-	memset((char *) (header + 1) + length, 0, MAXALIGN(length) - length);
-
-	special->fill += OMEN_RECORD_SIZE(length);
-	if (!TransactionIdIsValid(special->newest) || TransactionIdFollows(superseder, special->newest))
-		special->newest = superseder;
-
-	wal_fragment(record, buffer, header, OMEN_RECORD_SIZE(length));
-	wal_fragment(record, buffer, special, sizeof(*special));
+	link.offset = omen_store_special(BufferGetPage(buffer))->fill;
+	link.length = formed->record.length;
 	return link;
 }
 
 void
-omen_store_read(Relation rel, OmenLink link, ItemPointer row, TransactionId superseder, char *item)
+omen_store_append(WalRecord *record, Buffer buffer, const OmenFormed *formed)
 {
+	Page		page = BufferGetPage(buffer);
+	OmenStoreSpecial *special = omen_store_special(page);
+	char	   *at = (char *) page + special->fill;
+	TransactionId superseder = formed->record.superseder;
+
+	memcpy(at, formed->bytes, formed->size);
+	special->fill += formed->size;
+	if (!TransactionIdIsValid(special->newest) || TransactionIdFollows(superseder, special->newest))
+		special->newest = superseder;
+
+	wal_fragment(record, buffer, at, formed->size);
+	wal_fragment(record, buffer, &special->fill,
+				 offsetof(OmenStoreSpecial, newest) + sizeof(TransactionId) - offsetof(OmenStoreSpecial, fill));
+}
+
+void
+omen_store_read(Relation rel, const OmenVersion *newer, char *item)
+{
+	OmenLink	link = newer->link;
+	const ItemPointerData *row = &newer->tuple.t_self;
 	Buffer		buffer;
 	Page		page;
-	OmenRecord	header;
-	const char *wrong = NULL;
+	const char *wrong;
 
 	/* the page is locked already: better an error than to wait for oneself */
 	if (link.block == ItemPointerGetBlockNumber(row))
@@ -421,18 +460,10 @@ omen_store_read(Relation rel, OmenLink link, ItemPointer row, TransactionId supe
 	page = BufferGetPage(buffer);
 	if (omen_page_kind(rel, link.block, page) != OMEN_PAGE_STORE)
 		wrong = "the link to its older version leads to a page that is not in the store";
-	else if (link.offset < OMEN_STORE_START || link.offset + sizeof(OmenRecord) > omen_store_special(page)->fill)
-		wrong = "the link to its older version points outside of the store page's records";
 	else
-	{
-		memcpy(&header, (char *) page + link.offset, sizeof(header));
-		if (header.length != link.length || header.length < OMEN_MIN_ITEM ||
-			link.offset + OMEN_RECORD_SIZE(header.length) > omen_store_special(page)->fill ||
-			!ItemPointerEquals(&header.row, row) || header.superseder != superseder)
-			wrong = "the record its link points to is not its older version";
-		else
-			memcpy(item, (char *) page + link.offset + sizeof(OmenRecord), header.length);
-	}
+		wrong = omen_record_read(page, OMEN_STORE_START, Min(omen_store_special(page)->fill, OMEN_STORE_END), link, row,
+								 HeapTupleHeaderGetRawXmin(newer->tuple.t_data), newer->tuple.t_data, newer->tuple.t_len,
+								 item, OMEN_MAX_ITEM);
 	UnlockReleaseBuffer(buffer);
 	if (wrong)
 		omen_corrupted(rel, ItemPointerGetBlockNumber(row), ItemPointerGetOffsetNumber(row), wrong);
@@ -450,7 +481,7 @@ omen_store_forget(Relation rel, OmenLink link, ItemPointer row, TransactionId su
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	if (omen_page_kind(rel, link.block, page) == OMEN_PAGE_STORE &&
 		link.offset + sizeof(OmenRecord) <= omen_store_special(page)->fill &&
-		ItemPointerEquals(&stored->row, row) && stored->superseder == superseder)
+		omen_record_is(stored, row, superseder))
 	{
 		wal_begin(&record, rel);
 		START_CRIT_SECTION();

@@ -167,21 +167,53 @@ fill_header(Update *update, HeapTupleHeader header, bool moved)
 
 /* ---- in place ---- */
 
+/* What goes into the record of an update that takes the room of the version it replaces: the bytes that differ. */
+typedef struct Changes
+{
+	Size		size;			/* 0: they are not shorter than the whole */
+	char		bytes[BLCKSZ];
+} Changes;
+
 /*
- * Writes the new version at `place` and re-points the row to it. `store`: the old one goes to this store page, locked. `map`: place is a gap, and
- * the links into gaps are cut.
+ * What changes if an item is replaced by another of no greater MAXALIGNed length. Hint bits come and go without a record, so the infomasks that replay
+ * finds may be others than ours: they are always told, as is xmin. Command ids differ, too, but mean nothing where that matters.
  */
 static void
-replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer store, const OmenPageMap *map)
+note_changes(Changes *changes, Page page, uint16 place, Size old_length, HeapTuple item, Size length)
+{
+	const char *old = (char *) page + place;
+	const char *new = (char *) item->t_data;
+	const Size	masks = offsetof(HeapTupleHeaderData, t_infomask2);
+	const Size	masks_end = offsetof(HeapTupleHeaderData, t_hoff);
+	const Size	room = MAXALIGN(length) / 2;
+	char	   *at = changes->bytes;
+	Size		size;
+
+	StaticAssertStmt(offsetof(HeapTupleHeaderData, t_infomask) + sizeof(uint16) == offsetof(HeapTupleHeaderData, t_hoff),
+					 "the infomasks are next to each other");
+	at = omen_diff_put(at, place, new, sizeof(TransactionId));
+	at += omen_diff_encode(old, old_length, new, sizeof(TransactionId), masks, place, at, masks);
+	at = omen_diff_put(at, place + masks, new + masks, masks_end - masks);
+	size = omen_diff_encode(old, MAXALIGN(old_length), new, masks_end, MAXALIGN(length), place, at, room);
+	changes->size = size == OMEN_DIFF_TOO_LONG ? 0 : at + size - changes->bytes;
+}
+
+/*
+ * Writes the new version at `place` and re-points the row to it. `store`: this store page, locked, takes the old one, whose record is `formed`, and the new one
+ * takes its room. `map`: place is a gap, and the links into gaps are cut.
+ */
+static void
+replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer store, const OmenFormed *formed,
+			 const OmenPageMap *map)
 {
 	static const OmenLink none = {InvalidBlockNumber, 0, 0};
 	Relation	rel = update->change.rel;
 	Buffer		buffer = update->change.buffer;
 	Page		page = BufferGetPage(buffer);
 	OffsetNumber offnum = ItemPointerGetOffsetNumber(&update->change.tid);
-	HeapTuple	item = omen_form_item(update->stored, length, &link);
-	PGAlignedBlock old;
+	HeapTuple	item;
 	Size		old_length = update->change.head.tuple.t_len + OMEN_LINK_SIZE;
+	Changes		changes;
 	HeapTuple	old_key = NULL;
 	bool		old_key_copied = false;
 	bool		logical = RelationIsLogicallyLogged(rel);
@@ -189,6 +221,9 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	int			reclaimed = 0;
 	WalRecord	record;
 
+	if (BufferIsValid(store))
+		link = omen_store_place(store, formed);
+	item = omen_form_item(update->stored, length, &link);
 	fill_header(update, item->t_data, false);
 	if (logical)
 	{
@@ -201,26 +236,24 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 		old_key = heap_copytuple(old_key);
 		old_key_copied = true;
 	}
-	if (BufferIsValid(store))
-	{
-		memcpy(old.data, update->change.head.tuple.t_data, old_length);
-		((HeapTupleHeader) old.data)->t_ctid = update->change.tid;
-		memcpy(old.data + old_length - OMEN_LINK_SIZE, &link, OMEN_LINK_SIZE);
-	}
 	omen_clear_all_visible(rel, buffer, update->change.vmbuffer);
 	for (int i = 0; map && i < map->ncut; i++)
 		reclaimed += omen_count_behind(page, (char *) page + map->cut[i]);
 	omen_report_reclaimed(rel, reclaimed);
+	if (BufferIsValid(store))
+		note_changes(&changes, page, place, old_length, item, length);
 	wal_begin(&record, rel);
 
 	START_CRIT_SECTION();
 	/* the row page is mentioned first: replay locks pages in this order, and readers of a standby lock row pages first */
-	omen_wal_header(&record, buffer);
+	if (!BufferIsValid(store))
+		omen_wal_header(&record, buffer);
+	else if (changes.size > 0)
+		wal_extra(&record, buffer, changes.bytes, changes.size);
+	else
+		wal_fragment(&record, buffer, (char *) page + place, MAXALIGN(length));
 	if (BufferIsValid(store))
-	{
-		link = omen_store_append(&record, store, &update->change.tid, update->xid, old.data, old_length);
-		memcpy((char *) item->t_data + length - OMEN_LINK_SIZE, &link, OMEN_LINK_SIZE);
-	}
+		omen_store_append(&record, store, formed);
 	else if (!ItemPointerEquals(&update->change.head.tuple.t_data->t_ctid, &update->change.tid))
 	{
 		/* the end of a move that aborted; older versions all name their row */
@@ -241,8 +274,10 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	}
 	ItemIdSetNormal(PageGetItemId(page, offnum), place, length);
 
-	wal_fragment(&record, buffer, (char *) page + place, MAXALIGN(length));
-	omen_wal_line_pointer(&record, buffer, offnum);
+	if (!BufferIsValid(store))
+		wal_fragment(&record, buffer, (char *) page + place, MAXALIGN(length));
+	if (!BufferIsValid(store) || length != old_length)
+		omen_wal_line_pointer(&record, buffer, offnum);
 	omen_wal_finish(&record, buffer);
 	if (logical)
 		omen_logical_update(rel, unused, &update->change.tid, item, old_key);
@@ -276,6 +311,7 @@ update_in_place(Update *update, bool may_reserve)
 	uint16		place;
 	int			forgotten = 0;
 	Buffer		store;
+	OmenFormed	formed;
 
 	/* a version that left the page while uncommitted must find room again if this one is undone */
 	old_length = change->head.tuple.t_len + OMEN_LINK_SIZE;
@@ -289,7 +325,7 @@ update_in_place(Update *update, bool may_reserve)
 
 	if (hole_size(page) >= MAXALIGN(length))
 	{
-		replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer, NULL);
+		replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer, NULL, NULL);
 		return PLACED;
 	}
 
@@ -302,7 +338,7 @@ update_in_place(Update *update, bool may_reserve)
 	if (place != 0)
 	{
 		wal_conflict(rel, rel, BufferGetBlockNumber(change->buffer), map.conflict);
-		replace_head(update, place, length, link, InvalidBuffer, &map);
+		replace_head(update, place, length, link, InvalidBuffer, NULL, &map);
 		return PLACED;
 	}
 
@@ -324,7 +360,7 @@ update_in_place(Update *update, bool may_reserve)
 		link.offset = ItemIdGetOffset(PageGetItemId(page, offnum));
 		if (hole_size(page) >= MAXALIGN(length))
 		{
-			replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer, NULL);
+			replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer, NULL, NULL);
 			return PLACED;
 		}
 	}
@@ -344,10 +380,12 @@ update_in_place(Update *update, bool may_reserve)
 	}
 	if (link.offset != 0 && link.block == InvalidBlockNumber)
 		return may_reserve ? WANTS_STORE : NO_ROOM; /* what is before it must leave first */
-	store = omen_store_lock(rel, old_length);
+	omen_form_record(&formed, &change->tid, (char *) change->head.tuple.t_data, old_length, link, update->xid,
+					 update->stored->t_data, update->stored->t_len);
+	store = omen_store_lock(rel, formed.size);
 	if (!BufferIsValid(store))
 		return may_reserve ? WANTS_STORE : NO_ROOM;
-	replace_head(update, ItemIdGetOffset(PageGetItemId(page, offnum)), Max(length, old_length), link, store, NULL);
+	replace_head(update, ItemIdGetOffset(PageGetItemId(page, offnum)), Max(length, old_length), link, store, &formed, NULL);
 	UnlockReleaseBuffer(store);
 	omen_report_reclaimed(rel, forgotten);
 	return PLACED;
@@ -606,7 +644,7 @@ omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandI
 			if (placed == WANTS_STORE)
 			{
 				omen_release_change(change);
-				if (!omen_store_reserve(rel, Max(BLCKSZ / 8, change->head.tuple.t_len + OMEN_LINK_SIZE)))
+				if (!omen_store_reserve(rel, Max(BLCKSZ / 8, OMEN_RECORD_SIZE(change->head.tuple.t_len + OMEN_LINK_SIZE))))
 					tries = MAX_TRIES;
 				continue;
 			}

@@ -380,7 +380,7 @@ visit_store_page(OmenVacuum *v, BlockNumber block)
 	else
 	{
 		omen_freeze_store(v, buffer);
-		v->older += omen_store_count(page);
+		v->older += omen_store_count(v->rel, block, page);
 		v->nonempty = Max(v->nonempty, block + 1);
 	}
 	UnlockReleaseBuffer(buffer);

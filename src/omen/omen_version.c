@@ -63,16 +63,14 @@ omen_older(Relation rel, Buffer buffer, OmenVersion *version)
 	{
 		Page		page = BufferGetPage(buffer);
 
-		if (unlikely(link.offset < ((PageHeader) page)->pd_upper || link.offset + link.length > OMEN_ROWS_END ||
-					 link.length < OMEN_MIN_ITEM || link.offset != MAXALIGN(link.offset) || !version->in_page))
+		if (unlikely(!omen_link_fits(link, ((PageHeader) page)->pd_upper, OMEN_ROWS_END) || !version->in_page))
 			omen_corrupted(rel, BufferGetBlockNumber(buffer), ItemPointerGetOffsetNumber(&version->tuple.t_self),
 						   "the link to its older version points outside of the page's items");
 		set_version(version, (char *) page + link.offset, link.length);
 	}
 	else
 	{
-		/* the header just read may be in the copy: superseder was taken before */
-		omen_store_read(rel, link, &version->tuple.t_self, superseder, version->copy.data);
+		omen_store_read(rel, version, version->copy.data);
 		set_version(version, version->copy.data, link.length);
 		version->in_page = false;
 	}
