@@ -363,6 +363,13 @@ extern void omen_copy_for_cluster(Relation old_rel, Relation new_rel, Relation o
  */
 extern void omen_store_read(Relation rel, const OmenVersion *newer, char *item);
 
+/*
+ * Between these store pages stay locked once they are read: for a reader of many rows of a page, which it has locked all the time, and which reads the store
+ * by nothing else. `failed`: an error ended it.
+ */
+extern void omen_store_keep(void);
+extern void omen_store_let_go(bool failed);
+
 /* After an aborted update was undone: the record says from now on that nobody needs it. The row page is locked, and no link leads to the record. */
 extern void omen_store_forget(Relation rel, OmenLink link, ItemPointer row, TransactionId superseder);
 

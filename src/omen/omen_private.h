@@ -81,6 +81,13 @@ extern int	omen_count_behind(Page page, const char *link);
 /* Offset of a gap (not the hole) that has room for `length` bytes; 0: none. */
 extern uint16 omen_find_gap(Page page, const OmenPageMap *map, Size length);
 
+/*
+ * All the room of a row page without older versions, in gaps and in the hole, if it was noted and the page has not changed since. The page is exclusively
+ * locked; the table's WAL tells whether it changed (without WAL nothing is known).
+ */
+extern bool omen_known_room(Relation rel, Buffer buffer, Size *room);
+extern void omen_note_room(Relation rel, Buffer buffer, Size room);
+
 /* ---- omen_store.c ---- */
 
 /* Sees to it that this backend's store page has room for `size` bytes of records. No page may be locked. False: it cannot have. */

@@ -245,6 +245,27 @@ collect_rows(OmenScan scan, Page page, const OffsetNumber *offsets, int noffsets
 	return nrows;
 }
 
+/* The rows of a page of which some are not visible to all: what is in the store is read with the store's pages kept. */
+static int
+collect_some(OmenScan scan, Page page)
+{
+	int			nrows;
+
+	PG_TRY();
+	{
+		omen_store_keep();
+		nrows = collect_rows(scan, page, NULL, scan->lines, false, false, true);
+		omen_store_let_go(false);
+	}
+	PG_CATCH();
+	{
+		omen_store_let_go(true);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return nrows;
+}
+
 /* Takes along the part of the page that holds items, and lets the collected rows point into it. */
 static void
 copy_page(OmenScan scan, Page page)
@@ -304,7 +325,7 @@ omen_scan_collect(OmenScan scan, bool prune, const OffsetNumber *offsets, int no
 		else if (omen_page_all_visible(page, snapshot))
 			scan->nrows = collect_rows(scan, page, NULL, scan->lines, true, false, true);
 		else
-			scan->nrows = collect_rows(scan, page, NULL, scan->lines, false, false, true);
+			scan->nrows = collect_some(scan, page);
 
 		if (scan->copy && scan->nrows > 0)
 			copy_page(scan, page);

@@ -93,6 +93,37 @@ omen_count_behind(Page page, const char *at)
 	return n;
 }
 
+/*
+ * The page whose rows were replaced last in the room they had, when it had no other: updates of all rows of a full page come one after the other.
+ * Nothing has changed there as long as its LSN has not.
+ */
+static struct
+{
+	CompatLocator file;
+	BlockNumber block;
+	XLogRecPtr	lsn;
+	Size		room;
+} full = {.block = InvalidBlockNumber};
+
+bool
+omen_known_room(Relation rel, Buffer buffer, Size *room)
+{
+	if (full.block != BufferGetBlockNumber(buffer) || full.lsn != PageGetLSN(BufferGetPage(buffer)) ||
+		!CompatLocatorEquals(full.file, compat_locator(rel)) || !RelationNeedsWAL(rel))
+		return false;
+	*room = full.room;
+	return true;
+}
+
+void
+omen_note_room(Relation rel, Buffer buffer, Size room)
+{
+	full.file = compat_locator(rel);
+	full.block = BufferGetBlockNumber(buffer);
+	full.lsn = PageGetLSN(BufferGetPage(buffer));
+	full.room = room;
+}
+
 uint16
 omen_find_gap(Page page, const OmenPageMap *map, Size length)
 {

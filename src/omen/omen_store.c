@@ -26,16 +26,10 @@
 
 #define MAX_TABLES 256			/* remembered by a backend */
 
-#if PG_VERSION_NUM >= 160000
-typedef RelFileLocator OmenFile;
-#else
-typedef RelFileNode OmenFile;
-#endif
-
 /* What this backend remembers of a table's store. Only hints: each is verified on the page. */
 typedef struct OmenStoreState
 {
-	OmenFile	file;			/* key */
+	CompatLocator file;			/* key */
 	BlockNumber current;
 	uint32		generation;
 	BlockNumber *candidates;	/* a ring */
@@ -45,25 +39,29 @@ typedef struct OmenStoreState
 } OmenStoreState;
 
 static HTAB *states = NULL;
+static OmenStoreState *last_state = NULL;	/* looked up last */
 static MemoryContext states_context = NULL; /* has all of it */
 
 static OmenStoreState *
 store_state(Relation rel)
 {
-	OmenFile	file = compat_locator(rel);
+	CompatLocator file = compat_locator(rel);
 	OmenStoreState *state;
 	bool		found;
 
+	if (last_state && CompatLocatorEquals(last_state->file, file))
+		return last_state;
 	if (states && hash_get_num_entries(states) >= MAX_TABLES && !hash_search(states, &file, HASH_FIND, NULL))
 	{
 		MemoryContextDelete(states_context);
 		states = NULL;
+		last_state = NULL;
 	}
 	if (!states)
 	{
 		HASHCTL		control = {0};
 
-		control.keysize = sizeof(OmenFile);
+		control.keysize = sizeof(CompatLocator);
 		control.entrysize = sizeof(OmenStoreState);
 		control.hcxt = states_context = AllocSetContextCreate(TopMemoryContext, "omen store pages", ALLOCSET_SMALL_SIZES);
 		states = hash_create("omen store pages", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
@@ -76,6 +74,7 @@ store_state(Relation rel)
 		state->candidates = NULL;
 		state->capacity = state->first_candidate = state->ncandidates = 0;
 	}
+	last_state = state;
 	return state;
 }
 
@@ -440,6 +439,65 @@ omen_store_append(WalRecord *record, Buffer buffer, const OmenFormed *formed)
 				 offsetof(OmenStoreSpecial, newest) + sizeof(TransactionId) - offsetof(OmenStoreSpecial, fill));
 }
 
+/*
+ * Store pages that a reader of many rows of a page keeps share-locked, as the rows after the first lead to the same. Whoever has a store page locked waits
+ * for no other page, but for another store page by this reader: so nobody waits for ever.
+ */
+#define KEPT_PAGES 32
+
+static struct
+{
+	bool		on;
+	int			n;
+	int			next;			/* to be given up when there are more */
+	Buffer		buffers[KEPT_PAGES];
+	BlockNumber blocks[KEPT_PAGES];
+} kept;
+
+void
+omen_store_keep(void)
+{
+	kept.on = true;
+	kept.n = kept.next = 0;
+}
+
+void
+omen_store_let_go(bool failed)
+{
+	kept.on = false;
+	/* after an error locks and pins are gone, or will be */
+	for (int i = 0; i < kept.n && !failed; i++)
+		UnlockReleaseBuffer(kept.buffers[i]);
+	kept.n = 0;
+}
+
+/* Pins and share-locks a store page, unless it is kept. */
+static Buffer
+lock_for_reading(Relation rel, BlockNumber block)
+{
+	Buffer		buffer;
+	int			place;
+
+	for (int i = 0; i < kept.n; i++)
+		if (kept.blocks[i] == block)
+			return kept.buffers[i];
+	buffer = ReadBuffer(rel, block);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (!kept.on)
+		return buffer;
+	if (kept.n < KEPT_PAGES)
+		place = kept.n++;
+	else
+	{
+		place = kept.next;
+		kept.next = (kept.next + 1) % KEPT_PAGES;
+		UnlockReleaseBuffer(kept.buffers[place]);
+	}
+	kept.buffers[place] = buffer;
+	kept.blocks[place] = block;
+	return buffer;
+}
+
 void
 omen_store_read(Relation rel, const OmenVersion *newer, char *item)
 {
@@ -455,8 +513,7 @@ omen_store_read(Relation rel, const OmenVersion *newer, char *item)
 	if (!block_exists(rel, link.block))
 		omen_corrupted(rel, ItemPointerGetBlockNumber(row), ItemPointerGetOffsetNumber(row),
 					   "the link to its older version leads to a block the table does not have");
-	buffer = ReadBuffer(rel, link.block);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	buffer = lock_for_reading(rel, link.block);
 	page = BufferGetPage(buffer);
 	if (omen_page_kind(rel, link.block, page) != OMEN_PAGE_STORE)
 		wrong = "the link to its older version leads to a page that is not in the store";
@@ -464,7 +521,8 @@ omen_store_read(Relation rel, const OmenVersion *newer, char *item)
 		wrong = omen_record_read(page, OMEN_STORE_START, Min(omen_store_special(page)->fill, OMEN_STORE_END), link, row,
 								 HeapTupleHeaderGetRawXmin(newer->tuple.t_data), newer->tuple.t_data, newer->tuple.t_len,
 								 item, OMEN_MAX_ITEM);
-	UnlockReleaseBuffer(buffer);
+	if (!kept.on)
+		UnlockReleaseBuffer(buffer);
 	if (wrong)
 		omen_corrupted(rel, ItemPointerGetBlockNumber(row), ItemPointerGetOffsetNumber(row), wrong);
 }

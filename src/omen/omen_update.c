@@ -295,37 +295,104 @@ hole_size(Page page)
 	return ((PageHeader) page)->pd_upper - ((PageHeader) page)->pd_lower;
 }
 
+/*
+ * The last resort in a page full of live rows: the old version goes to the store, the new one takes its room. The cleanup lock is held.
+ */
+static PlaceResult
+take_old_room(Update *update, Size length, struct GlobalVisState *vistest, bool may_reserve)
+{
+	OmenChange *change = &update->change;
+	Relation	rel = change->rel;
+	Page		page = BufferGetPage(change->buffer);
+	HeapTuple	old = &change->head.tuple;
+	Size		old_length = old->t_len + OMEN_LINK_SIZE;
+	OmenLink	link = change->head.link;
+	int			forgotten = 0;
+	OmenFormed	formed;
+	Buffer		store;
+
+	if (MAXALIGN(length) > MAXALIGN(old_length))
+		return NO_ROOM;
+	if (link.offset != 0 && !omen_older_needed(old->t_data, vistest))
+	{
+		if (link.block != InvalidBlockNumber)
+			omen_store_candidate(rel, link.block);
+		forgotten = omen_count_behind(page, (char *) old->t_data + old->t_len);
+		wal_conflict(rel, rel, BufferGetBlockNumber(change->buffer), HeapTupleHeaderGetXmin(old->t_data));
+		link.block = InvalidBlockNumber;
+		link.offset = link.length = 0;
+	}
+	if (link.offset != 0 && link.block == InvalidBlockNumber)
+		return may_reserve ? WANTS_STORE : NO_ROOM; /* what is before it must leave first */
+	omen_form_record(&formed, &change->tid, (char *) old->t_data, old_length, link, update->xid,
+					 update->stored->t_data, update->stored->t_len);
+	store = omen_store_lock(rel, formed.size);
+	if (!BufferIsValid(store))
+		return may_reserve ? WANTS_STORE : NO_ROOM;
+	replace_head(update, (char *) old->t_data - (char *) page, Max(length, old_length), link, store, &formed, NULL);
+	UnlockReleaseBuffer(store);
+	omen_report_reclaimed(rel, forgotten);
+	return PLACED;
+}
+
+/* Prunes the page for the sake of an update, moving older versions to the store unless the gaps are enough. PLACED: it has become enough for `length`. */
+static PlaceResult
+prune_for_update(OmenChange *change, Size length, struct GlobalVisState *vistest, bool gaps_enough, bool may_reserve)
+{
+	Relation	rel = change->rel;
+	OmenPruneResult pruned;
+
+	if (!gaps_enough)
+	{
+		Buffer		store = omen_store_lock(rel, BLCKSZ / 8);
+
+		if (BufferIsValid(store))
+			UnlockReleaseBuffer(store);
+		else if (may_reserve)
+			return WANTS_STORE;
+	}
+	omen_prune_page(rel, change->buffer, vistest, InvalidTransactionId, !gaps_enough, &pruned);
+	omen_report_reclaimed(rel, pruned.reclaimed);
+	omen_head(rel, change->buffer, ItemPointerGetOffsetNumber(&change->tid), &change->head);
+	return hole_size(BufferGetPage(change->buffer)) >= MAXALIGN(length) ? PLACED : NO_ROOM;
+}
+
+/* Writes the new version into the hole, which has room for it. */
+static void
+place_in_hole(Update *update, Size length)
+{
+	OmenChange *change = &update->change;
+	Page		page = BufferGetPage(change->buffer);
+	OmenLink	link;
+
+	link.block = InvalidBlockNumber;
+	link.offset = (char *) change->head.tuple.t_data - (char *) page;
+	link.length = change->head.tuple.t_len + OMEN_LINK_SIZE;
+	replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer, NULL, NULL);
+}
+
 static PlaceResult
 update_in_place(Update *update, bool may_reserve)
 {
 	OmenChange *change = &update->change;
 	Relation	rel = change->rel;
 	Page		page = BufferGetPage(change->buffer);
-	OffsetNumber offnum = ItemPointerGetOffsetNumber(&change->tid);
 	Size		length = update->stored->t_len + OMEN_LINK_SIZE;
+	Size		old_length = change->head.tuple.t_len + OMEN_LINK_SIZE;
 	struct GlobalVisState *vistest;
 	OmenPageMap map;
-	OmenPruneResult pruned;
-	OmenLink	link;
-	Size		old_length;
-	uint16		place;
-	int			forgotten = 0;
-	Buffer		store;
-	OmenFormed	formed;
+	Size		room;			/* of which the hole is a part */
+	bool		alone = true;	/* there is nothing else to be had */
+	PlaceResult result;
 
 	/* a version that left the page while uncommitted must find room again if this one is undone */
-	old_length = change->head.tuple.t_len + OMEN_LINK_SIZE;
 	if (change->head.link.offset != 0 && omen_xmin_state(change->head.tuple.t_data) == OMEN_XMIN_OURS)
 		length = Max(length, old_length);
 	Assert(length <= OMEN_MAX_ITEM);
 
-	link.block = InvalidBlockNumber;
-	link.offset = ItemIdGetOffset(PageGetItemId(page, offnum));
-	link.length = old_length;
-
 	if (hole_size(page) >= MAXALIGN(length))
 	{
-		replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer, NULL, NULL);
+		place_in_hole(update, length);
 		return PLACED;
 	}
 
@@ -333,62 +400,36 @@ update_in_place(Update *update, bool may_reserve)
 	if (!IsBufferCleanupOK(change->buffer))
 		return NO_ROOM;
 	vistest = GlobalVisTestFor(rel);
-	omen_map_page(rel, change->buffer, vistest, &map);
-	place = omen_find_gap(page, &map, length);
-	if (place != 0)
+	if (!omen_known_room(rel, change->buffer, &room) || room >= MAXALIGN(length))
 	{
-		wal_conflict(rel, rel, BufferGetBlockNumber(change->buffer), map.conflict);
-		replace_head(update, place, length, link, InvalidBuffer, NULL, &map);
-		return PLACED;
-	}
+		uint16		place;
 
-	if (OMEN_ROWS_END - ((PageHeader) page)->pd_lower - map.used >= MAXALIGN(length) || map.nolder > 0)
-	{
-		bool		enough = OMEN_ROWS_END - ((PageHeader) page)->pd_lower - map.used >= MAXALIGN(length);
+		omen_map_page(rel, change->buffer, vistest, &map);
+		place = omen_find_gap(page, &map, length);
+		if (place != 0)
+		{
+			OmenLink	link = {InvalidBlockNumber, (char *) change->head.tuple.t_data - (char *) page, old_length};
 
-		if (!enough)
-		{
-			store = omen_store_lock(rel, BLCKSZ / 8);
-			if (BufferIsValid(store))
-				UnlockReleaseBuffer(store);
-			else if (may_reserve)
-				return WANTS_STORE;
-		}
-		omen_prune_page(rel, change->buffer, vistest, InvalidTransactionId, !enough, &pruned);
-		omen_report_reclaimed(rel, pruned.reclaimed);
-		omen_head(rel, change->buffer, offnum, &change->head);
-		link.offset = ItemIdGetOffset(PageGetItemId(page, offnum));
-		if (hole_size(page) >= MAXALIGN(length))
-		{
-			replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer, NULL, NULL);
+			wal_conflict(rel, rel, BufferGetBlockNumber(change->buffer), map.conflict);
+			replace_head(update, place, length, link, InvalidBuffer, NULL, &map);
 			return PLACED;
 		}
+		room = OMEN_ROWS_END - ((PageHeader) page)->pd_lower - map.used;
+		if (room >= MAXALIGN(length) || map.nolder > 0)
+		{
+			alone = false;
+			result = prune_for_update(change, length, vistest, room >= MAXALIGN(length), may_reserve);
+			if (result == PLACED)
+				place_in_hole(update, length);
+			if (result != NO_ROOM)
+				return result;
+		}
 	}
 
-	/* the last resort in a page full of live rows: the old version to the store, the new one into its room */
-	if (MAXALIGN(length) > MAXALIGN(old_length))
-		return NO_ROOM;
-	link = change->head.link;
-	if (link.offset != 0 && !omen_older_needed(change->head.tuple.t_data, vistest))
-	{
-		if (link.block != InvalidBlockNumber)
-			omen_store_candidate(rel, link.block);
-		forgotten = omen_count_behind(page, (char *) change->head.tuple.t_data + change->head.tuple.t_len);
-		wal_conflict(rel, rel, BufferGetBlockNumber(change->buffer), HeapTupleHeaderGetXmin(change->head.tuple.t_data));
-		link.block = InvalidBlockNumber;
-		link.offset = link.length = 0;
-	}
-	if (link.offset != 0 && link.block == InvalidBlockNumber)
-		return may_reserve ? WANTS_STORE : NO_ROOM; /* what is before it must leave first */
-	omen_form_record(&formed, &change->tid, (char *) change->head.tuple.t_data, old_length, link, update->xid,
-					 update->stored->t_data, update->stored->t_len);
-	store = omen_store_lock(rel, formed.size);
-	if (!BufferIsValid(store))
-		return may_reserve ? WANTS_STORE : NO_ROOM;
-	replace_head(update, ItemIdGetOffset(PageGetItemId(page, offnum)), Max(length, old_length), link, store, &formed, NULL);
-	UnlockReleaseBuffer(store);
-	omen_report_reclaimed(rel, forgotten);
-	return PLACED;
+	result = take_old_room(update, length, vistest, may_reserve);
+	if (result == PLACED && alone)
+		omen_note_room(rel, change->buffer, room);
+	return result;
 }
 
 /* ---- by a new TID ---- */

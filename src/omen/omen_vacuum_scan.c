@@ -357,13 +357,15 @@ visit_block(OmenVacuum *v, BlockNumber block, Buffer *vmbuffer)
 }
 
 static void
-visit_store_page(OmenVacuum *v, BlockNumber block)
+visit_store_page(OmenVacuum *v, BlockNumber block, Buffer *vmbuffer)
 {
+	static const OmenPageState empty = {.all_visible = true, .all_frozen = true};
 	Buffer		buffer = ReadBufferExtended(v->rel, MAIN_FORKNUM, block, RBM_NORMAL, v->strategy);
 	Page		page = BufferGetPage(buffer);
 	Size		room = 0;
 
 	v->block = block;
+	visibilitymap_pin(v->rel, block, vmbuffer);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	if (omen_page_kind(v->rel, block, page) != OMEN_PAGE_STORE)
 	{
@@ -375,6 +377,7 @@ visit_store_page(OmenVacuum *v, BlockNumber block)
 	if (block < v->pages && omen_store_freeable(v, buffer) && omen_store_free(v->rel, buffer))
 	{
 		v->store_freed++;
+		omen_vacuum_set_map(v, buffer, *vmbuffer, &empty);
 		room = omen_page_room(page);
 	}
 	else
@@ -407,7 +410,7 @@ visit_store(OmenVacuum *v)
 			compat_vacuum_delay_point();
 			/* a store page has no bit in the map; of most blocks that were skipped that is all we want to know */
 			if (!VM_ALL_VISIBLE(v->rel, block, &vmbuffer))
-				visit_store_page(v, block);
+				visit_store_page(v, block, &vmbuffer);
 		}
 	if (BufferIsValid(vmbuffer))
 		ReleaseBuffer(vmbuffer);
