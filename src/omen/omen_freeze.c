@@ -210,6 +210,24 @@ plan_older(OmenVacuum *v, Buffer buffer, OmenVersion *version, FreezePlan *plan)
 	}
 }
 
+/* Is there surely nothing to freeze in a row: no old xmin, no xmax, no older version? So it is with most. */
+static inline bool
+nothing_old(const OmenVacuum *v, Buffer buffer, OffsetNumber offnum)
+{
+	Page		page = BufferGetPage(buffer);
+	ItemId		lp = PageGetItemId(page, offnum);
+	HeapTupleHeader header;
+	OmenLink	link;
+
+	if (!ItemIdIsNormal(lp))
+		return true;
+	omen_require_item(v->rel, v->block, page, offnum, lp);
+	header = (HeapTupleHeader) PageGetItem(page, lp);
+	memcpy(&link, (char *) header + ItemIdGetLength(lp) - OMEN_LINK_SIZE, OMEN_LINK_SIZE);
+	return link.offset == 0 && !TransactionIdIsValid(HeapTupleHeaderGetRawXmax(header)) &&
+		!before_limit(v, HeapTupleHeaderGetXmin(header));
+}
+
 int
 omen_freeze_rows(OmenVacuum *v, Buffer buffer)
 {
@@ -225,7 +243,7 @@ omen_freeze_rows(OmenVacuum *v, Buffer buffer)
 		OmenVersion version;
 		HeapTupleHeaderData copy;
 
-		if (!omen_head(v->rel, buffer, offnum, &version))
+		if (nothing_old(v, buffer, offnum) || !omen_head(v->rel, buffer, offnum, &version))
 			continue;
 		if (freeze_head(v, &version, &copy, &plan.newest))
 		{

@@ -8,6 +8,7 @@
 #include "pgstat.h"
 #include "storage/procarray.h"
 
+#include "compat_prune.h"
 #include "omen_private.h"
 #include "omen_options.h"
 
@@ -158,8 +159,12 @@ row_is_dead(OmenVersion *head, Buffer buffer, struct GlobalVisState *vistest, Tr
 	HeapTupleHeader header = head->tuple.t_data;
 	HeapTupleData copy;
 	HeapTupleHeaderData copied;
-	HTSV_Result status = HeapTupleSatisfiesVacuumHorizon(omen_hintable(&head->tuple, &copy, &copied), buffer, &dead_after);
+	HTSV_Result status;
 
+	/* most are not */
+	if (HeapTupleHeaderXminCommitted(header) && (header->t_infomask & HEAP_XMAX_INVALID))
+		return false;
+	status = HeapTupleSatisfiesVacuumHorizon(omen_hintable(&head->tuple, &copy, &copied), buffer, &dead_after);
 	if (status == HEAPTUPLE_RECENTLY_DEAD)
 	{
 		if (GlobalVisTestIsRemovableXid(vistest, dead_after) ||
@@ -237,6 +242,35 @@ offload(Relation rel, Buffer buffer, Move *moves, int first, int last, ItemPoint
 	return moved;
 }
 
+/*
+ * Could core squeeze the page, which must not fail in a critical section? If it is sound, and has no item but the heads in `moves`, which stay, and those of
+ * the dead rows.
+ */
+static bool
+only_heads(Page page, const Move *moves, int nmoves, int ndead)
+{
+	PageHeader	header = (PageHeader) page;
+	OffsetNumber max = PageGetMaxOffsetNumber(page);
+	int			nitems = 0;
+
+	if (header->pd_lower < SizeOfPageHeaderData || header->pd_lower > header->pd_upper || header->pd_upper > header->pd_special)
+		return false;
+	for (OffsetNumber offnum = FirstOffsetNumber; offnum <= max; offnum++)
+	{
+		ItemId		lp = PageGetItemId(page, offnum);
+
+		if (!ItemIdHasStorage(lp))
+			continue;
+		if (!ItemIdIsNormal(lp) || ItemIdGetOffset(lp) < header->pd_upper)
+			return false;
+		nitems++;
+	}
+	for (int i = 0; i < nmoves; i++)
+		if (moves[i].older >= 0 || (moves[i].link.offset != 0 && moves[i].link.block == InvalidBlockNumber))
+			return false;
+	return nitems == nmoves + ndead;
+}
+
 void
 omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, TransactionId oldest_xmin,
 				bool offload_older, OmenPruneResult *result)
@@ -266,7 +300,7 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 
 		if (!omen_head(rel, buffer, offnum, &version))
 			continue;
-		if (restore_row(rel, buffer, offnum, &result->reclaimed))
+		if (version.link.offset != 0 && restore_row(rel, buffer, offnum, &result->reclaimed))
 		{
 			result->restored++;
 			omen_head(rel, buffer, offnum, &version);
@@ -358,6 +392,19 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 
 	if (used > (Size) (OMEN_ROWS_END - ((PageHeader) page)->pd_lower))
 		omen_corrupted(rel, block, 0, "its versions overlap");
+
+	/* the links that are left are as they were: line pointers are all that has to be logged */
+	if (ndead > 0 && result->dropped == 0 && result->offloaded == 0 && only_heads(page, moves, nmoves, ndead))
+	{
+		result->ndead = ndead;
+		result->reclaimed += reclaimed;
+		START_CRIT_SECTION();
+		((PageHeader) page)->pd_prune_xid = prunable;
+		PageClearFull(page);
+		compat_prune_dead(rel, buffer, conflict, dead, ndead);
+		END_CRIT_SECTION();
+		return;
+	}
 
 	/* the page as it shall be */
 	memcpy(image.data, page, BLCKSZ);

@@ -208,6 +208,8 @@ typedef struct OmenPageState
 	bool		nonempty;		/* a line pointer is in use, and not dead */
 	bool		all_visible;
 	bool		all_frozen;
+	bool		others_visible;	/* the same, but for rows that are dead line pointers */
+	bool		others_frozen;
 	TransactionId newest;		/* xmin of the newest row of an all-visible page; invalid: all are frozen */
 	int			live;
 	int			recently_dead;

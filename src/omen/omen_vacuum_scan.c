@@ -94,7 +94,7 @@ omen_vacuum_examine(OmenVacuum *v, Buffer buffer, OmenPageState *state)
 	OffsetNumber max = PageGetMaxOffsetNumber(page);
 
 	state->nonempty = false;
-	state->all_visible = state->all_frozen = true;
+	state->others_visible = state->others_frozen = true;
 	state->newest = InvalidTransactionId;
 	state->live = state->recently_dead = state->missed = state->older = state->ndead = 0;
 
@@ -110,7 +110,6 @@ omen_vacuum_examine(OmenVacuum *v, Buffer buffer, OmenPageState *state)
 		if (ItemIdIsDead(lp))
 		{
 			state->dead[state->ndead++] = offnum;
-			state->all_visible = false;
 			continue;
 		}
 		state->nonempty = true;
@@ -119,7 +118,7 @@ omen_vacuum_examine(OmenVacuum *v, Buffer buffer, OmenPageState *state)
 		{
 			case HEAPTUPLE_LIVE:
 				state->live++;
-				if (!state->all_visible)
+				if (!state->others_visible)
 					break;
 				header = version.tuple.t_data;
 				xmin = HeapTupleHeaderGetXmin(header);
@@ -127,35 +126,37 @@ omen_vacuum_examine(OmenVacuum *v, Buffer buffer, OmenPageState *state)
 				if (TransactionIdIsValid(version.superseder) || !surely_committed(header) ||
 					!TransactionIdPrecedes(xmin, v->cutoffs.OldestXmin))
 				{
-					state->all_visible = false;
+					state->others_visible = false;
 					break;
 				}
 				if (TransactionIdIsNormal(xmin) &&
 					(!TransactionIdIsValid(state->newest) || TransactionIdFollows(xmin, state->newest)))
 					state->newest = xmin;
-				if (state->all_frozen && heap_tuple_needs_eventual_freeze(header))
-					state->all_frozen = false;
+				if (state->others_frozen && heap_tuple_needs_eventual_freeze(header))
+					state->others_frozen = false;
 				break;
 			case HEAPTUPLE_DELETE_IN_PROGRESS:
 				/* live for the statistics: should it commit, they hear of it from there */
 				state->live++;
-				state->all_visible = false;
+				state->others_visible = false;
 				break;
 			case HEAPTUPLE_INSERT_IN_PROGRESS:
-				state->all_visible = false;
+				state->others_visible = false;
 				break;
 			case HEAPTUPLE_RECENTLY_DEAD:
 				state->recently_dead++;
-				state->all_visible = false;
+				state->others_visible = false;
 				break;
 			case HEAPTUPLE_DEAD:
 				/* not pruned, or its inserter aborted a moment ago */
 				state->missed++;
-				state->all_visible = false;
+				state->others_visible = false;
 				break;
 		}
 	}
-	state->all_frozen &= state->all_visible;
+	state->others_frozen &= state->others_visible;
+	state->all_visible = state->others_visible && state->ndead == 0;
+	state->all_frozen = state->others_frozen && state->ndead == 0;
 }
 
 /* The visibility map's bits of a page; corrected, if the page contradicts them. Exclusive lock; vmbuffer pinned for the page. */
@@ -295,7 +296,9 @@ vacuum_rows(OmenVacuum *v, Buffer buffer, Buffer vmbuffer, OmenPageState *state)
 		omen_vacuum_reclaim(v, buffer, state->dead, state->ndead);
 		v->dead_pages++;
 		v->dead_items += state->ndead;
-		omen_vacuum_examine(v, buffer, state);
+		state->ndead = 0;
+		state->all_visible = state->others_visible;
+		state->all_frozen = state->others_frozen;
 	}
 	omen_vacuum_set_map(v, buffer, vmbuffer, state);
 }

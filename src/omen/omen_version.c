@@ -305,6 +305,8 @@ omen_row_status(Relation rel, Buffer buffer, OffsetNumber offnum, TransactionId 
 
 	if (!omen_head(rel, buffer, offnum, version))
 		return HEAPTUPLE_DEAD;
+	if (HeapTupleHeaderXminCommitted(version->tuple.t_data) && (version->tuple.t_data->t_infomask & HEAP_XMAX_INVALID))
+		return HEAPTUPLE_LIVE;
 	state = omen_xmin_state(version->tuple.t_data);
 	if ((state == OMEN_XMIN_ABORTED || state == OMEN_XMIN_IN_PROGRESS) && version->link.offset != 0)
 	{
