@@ -145,7 +145,7 @@ for my $name (@lost)
 	elsif ($name eq 'store')
 	{
 		change($name, sub { substr($_[0], BLOCK, BLOCK) = substr($_[0], BLOCK, 12) . pack('SSSS', 24, 24, BLOCK - 16, BLOCK | 4) . ("\0" x (BLOCK - 36)) .
-				pack('LSSLL', 0x4F4D5653, 2, 24, 0, 0) });
+				pack('LSSLL', 0x4F4D5653, 3, 24, 0, 0) });
 	}
 	else { change($name, sub { substr($_[0], BLOCK, BLOCK) = "\0" x BLOCK }); }
 }

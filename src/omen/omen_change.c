@@ -13,6 +13,7 @@
 #include "utils/datum.h"
 
 #include "omen_private.h"
+#include "recent_page.h"
 
 static TM_Result
 refuse(OmenChange *change, TM_Result result, ItemPointer ctid, TransactionId xmax, CommandId cmax)
@@ -48,8 +49,14 @@ omen_check_writable(Relation rel)
 void
 omen_lock_page(Relation rel, BlockNumber block, Buffer *buffer, Buffer *vmbuffer)
 {
+	static Buffer seen = InvalidBuffer; /* most likely the page of the row before */
+
 	if (!BufferIsValid(*buffer))
-		*buffer = omen_pin(rel, block);
+	{
+		if (unlikely(!block_exists(rel, block)))
+			omen_no_block(rel, block);
+		*buffer = seen = recent_page(rel, block, seen);
+	}
 	for (;;)
 	{
 		if (PageIsAllVisible(BufferGetPage(*buffer)))

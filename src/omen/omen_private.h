@@ -54,6 +54,20 @@ extern void omen_wal_page(Relation rel, Buffer buffer);
 extern void omen_wal_header(WalRecord *record, Buffer buffer);
 extern void omen_wal_line_pointer(WalRecord *record, Buffer buffer, OffsetNumber offnum);
 
+/* What goes into the record when an item takes the room of another: the bytes that differ. */
+typedef struct OmenItemChanges
+{
+	Size		size;			/* 0: they are not much shorter than the whole */
+	char		bytes[BLCKSZ];
+} OmenItemChanges;
+
+/*
+ * The item at `place` of the page will be replaced by another of no greater MAXALIGNed length, padded to that. Asked before the change; omen_wal_item(), after it
+ * or before, puts it into the record. Replay copies these bytes onto what is there.
+ */
+extern void omen_item_changes(OmenItemChanges *changes, Page page, uint16 place, Size old_length, const char *item, Size length);
+extern void omen_wal_item(WalRecord *record, Buffer buffer, uint16 place, Size length, const OmenItemChanges *changes);
+
 /* ---- omen_space.c ---- */
 
 /* What of a row page's item space is in use. */

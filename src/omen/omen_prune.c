@@ -90,6 +90,7 @@ restore_row(Relation rel, Buffer buffer, OffsetNumber offnum, int *reclaimed)
 		 * updates").
 		 */
 		PGAlignedBlock item;
+		OmenItemChanges changes;
 
 		place = ItemIdGetOffset(lp);
 		if (MAXALIGN(length) > MAXALIGN(room))
@@ -102,9 +103,10 @@ restore_row(Relation rel, Buffer buffer, OffsetNumber offnum, int *reclaimed)
 		header = (HeapTupleHeader) item.data;
 		copy_xmax(head.tuple.t_data, header);
 		header->t_ctid = head.tuple.t_self;
+		omen_item_changes(&changes, page, place, room, item.data, room);
 		START_CRIT_SECTION();
 		memcpy((char *) page + place, item.data, MAXALIGN(room));
-		wal_fragment(&record, buffer, (char *) page + place, MAXALIGN(room));
+		omen_wal_item(&record, buffer, place, room, &changes);
 		ItemIdSetNormal(lp, place, length);
 	}
 	omen_wal_line_pointer(&record, buffer, offnum);

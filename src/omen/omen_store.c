@@ -14,6 +14,7 @@
 #include "utils/memutils.h"
 
 #include "omen_private.h"
+#include "recent_page.h"
 
 /*
  * Candidates of a table, the oldest first. They expire in about the order in which they are met, so it is the oldest that are tried,
@@ -31,6 +32,7 @@ typedef struct OmenStoreState
 {
 	CompatLocator file;			/* key */
 	BlockNumber current;
+	Buffer		seen;			/* where the current page was */
 	uint32		generation;
 	BlockNumber *candidates;	/* a ring */
 	int			capacity;		/* a power of two */
@@ -70,6 +72,7 @@ store_state(Relation rel)
 	if (!found)
 	{
 		state->current = InvalidBlockNumber;
+		state->seen = InvalidBuffer;
 		state->generation = 0;
 		state->candidates = NULL;
 		state->capacity = state->first_candidate = state->ncandidates = 0;
@@ -365,7 +368,7 @@ omen_store_lock(Relation rel, Size size)
 		state->current = InvalidBlockNumber;
 		return InvalidBuffer;
 	}
-	buffer = ReadBuffer(rel, state->current);
+	buffer = state->seen = recent_page(rel, state->current, state->seen);
 	page = BufferGetPage(buffer);
 
 	/*

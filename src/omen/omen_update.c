@@ -167,37 +167,6 @@ fill_header(Update *update, HeapTupleHeader header, bool moved)
 
 /* ---- in place ---- */
 
-/* What goes into the record of an update that takes the room of the version it replaces: the bytes that differ. */
-typedef struct Changes
-{
-	Size		size;			/* 0: they are not shorter than the whole */
-	char		bytes[BLCKSZ];
-} Changes;
-
-/*
- * What changes if an item is replaced by another of no greater MAXALIGNed length. Hint bits come and go without a record, so the infomasks that replay
- * finds may be others than ours: they are always told, as is xmin. Command ids differ, too, but mean nothing where that matters.
- */
-static void
-note_changes(Changes *changes, Page page, uint16 place, Size old_length, HeapTuple item, Size length)
-{
-	const char *old = (char *) page + place;
-	const char *new = (char *) item->t_data;
-	const Size	masks = offsetof(HeapTupleHeaderData, t_infomask2);
-	const Size	masks_end = offsetof(HeapTupleHeaderData, t_hoff);
-	const Size	room = MAXALIGN(length) / 2;
-	char	   *at = changes->bytes;
-	Size		size;
-
-	StaticAssertStmt(offsetof(HeapTupleHeaderData, t_infomask) + sizeof(uint16) == offsetof(HeapTupleHeaderData, t_hoff),
-					 "the infomasks are next to each other");
-	at = omen_diff_put(at, place, new, sizeof(TransactionId));
-	at += omen_diff_encode(old, old_length, new, sizeof(TransactionId), masks, place, at, masks);
-	at = omen_diff_put(at, place + masks, new + masks, masks_end - masks);
-	size = omen_diff_encode(old, MAXALIGN(old_length), new, masks_end, MAXALIGN(length), place, at, room);
-	changes->size = size == OMEN_DIFF_TOO_LONG ? 0 : at + size - changes->bytes;
-}
-
 /*
  * Writes the new version at `place` and re-points the row to it. `store`: this store page, locked, takes the old one, whose record is `formed`, and the new one
  * takes its room. `map`: place is a gap, and the links into gaps are cut.
@@ -213,7 +182,7 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	OffsetNumber offnum = ItemPointerGetOffsetNumber(&update->change.tid);
 	HeapTuple	item;
 	Size		old_length = update->change.head.tuple.t_len + OMEN_LINK_SIZE;
-	Changes		changes;
+	OmenItemChanges changes;
 	HeapTuple	old_key = NULL;
 	bool		old_key_copied = false;
 	bool		logical = RelationIsLogicallyLogged(rel);
@@ -241,17 +210,15 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 		reclaimed += omen_count_behind(page, (char *) page + map->cut[i]);
 	omen_report_reclaimed(rel, reclaimed);
 	if (BufferIsValid(store))
-		note_changes(&changes, page, place, old_length, item, length);
+		omen_item_changes(&changes, page, place, old_length, (char *) item->t_data, length);
 	wal_begin(&record, rel);
 
 	START_CRIT_SECTION();
 	/* the row page is mentioned first: replay locks pages in this order, and readers of a standby lock row pages first */
 	if (!BufferIsValid(store))
 		omen_wal_header(&record, buffer);
-	else if (changes.size > 0)
-		wal_extra(&record, buffer, changes.bytes, changes.size);
 	else
-		wal_fragment(&record, buffer, (char *) page + place, MAXALIGN(length));
+		omen_wal_item(&record, buffer, place, length, &changes);
 	if (BufferIsValid(store))
 		omen_store_append(&record, store, formed);
 	else if (!ItemPointerEquals(&update->change.head.tuple.t_data->t_ctid, &update->change.tid))

@@ -34,6 +34,37 @@ omen_wal_line_pointer(WalRecord *record, Buffer buffer, OffsetNumber offnum)
 	wal_fragment(record, buffer, PageGetItemId(BufferGetPage(buffer), offnum), sizeof(ItemIdData));
 }
 
+/*
+ * Hint bits come and go without a record, so the infomasks that replay finds may be others than ours: they are always told, as is xmin. Command ids
+ * differ, too, but mean nothing where that matters.
+ */
+void
+omen_item_changes(OmenItemChanges *changes, Page page, uint16 place, Size old_length, const char *item, Size length)
+{
+	const char *old = (char *) page + place;
+	const Size	masks = offsetof(HeapTupleHeaderData, t_infomask2);
+	const Size	masks_end = offsetof(HeapTupleHeaderData, t_hoff);
+	char	   *at = changes->bytes;
+	Size		size;
+
+	StaticAssertStmt(offsetof(HeapTupleHeaderData, t_infomask) + sizeof(uint16) == offsetof(HeapTupleHeaderData, t_hoff),
+					 "the infomasks are next to each other");
+	at = omen_diff_put(at, place, item, sizeof(TransactionId));
+	at += omen_diff_encode(old, old_length, item, sizeof(TransactionId), masks, place, at, masks);
+	at = omen_diff_put(at, place + masks, item + masks, masks_end - masks);
+	size = omen_diff_encode(old, MAXALIGN(old_length), item, masks_end, MAXALIGN(length), place, at, MAXALIGN(length) / 2);
+	changes->size = size == OMEN_DIFF_TOO_LONG ? 0 : at + size - changes->bytes;
+}
+
+void
+omen_wal_item(WalRecord *record, Buffer buffer, uint16 place, Size length, const OmenItemChanges *changes)
+{
+	if (changes->size > 0)
+		wal_extra(record, buffer, changes->bytes, changes->size);
+	else
+		wal_fragment(record, buffer, (char *) BufferGetPage(buffer) + place, MAXALIGN(length));
+}
+
 /* Assembles fragments of all bytes that may differ. In memory of its own: callers are in critical sections. */
 static const char *
 unchecked_bytes(Page page, uint32 *length)
