@@ -67,12 +67,15 @@ my @steps = (
 	"UPDATE TAB SET c = c || 'x', big = left(big, 2000) WHERE id % 4 < 2",
 	'UPDATE TAB SET a = a - 7, d = 5 WHERE id % 7 <> 3',
 	"UPDATE TAB SET c = md5(id::text)");
-for my $table ('heap', $am)
+my @tables = ('v_heap', "v_$am", "full_$am");	# the last for VACUUM FULL, which waits for all who have read it
+for my $table (@tables)
 {
-	sql("CREATE TABLE v_$table (id int, a int8, b text DEFAULT 'b', c text, d int, big text) USING $table; "
-		  . "INSERT INTO v_$table SELECT i, i, 'b', repeat('c', i % 40), i, NULL FROM generate_series(1, 1500) i; VACUUM v_$table");
+	my $kind = $table eq 'v_heap' ? 'heap' : $am;
+
+	sql("CREATE TABLE $table (id int, a int8, b text DEFAULT 'b', c text, d int, big text) USING $kind; "
+		  . "INSERT INTO $table SELECT i, i, 'b', repeat('c', i % 40), i, NULL FROM generate_series(1, 1500) i; VACUUM $table");
 }
-my $all = "SELECT count(*), md5(string_agg(t::text, ',' ORDER BY id)) FROM v_%s t";
+my $all = "SELECT count(*), md5(string_agg(t::text, ',' ORDER BY id)) FROM %s t";
 sub state { my ($read, $table) = @_; return $read->(sprintf($all, $table)); }
 
 my @old;
@@ -83,26 +86,28 @@ for my $step (@steps)
 
 	$session->safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
 	push @old, $session;
-	push @want, state(\&sql, 'heap');
+	push @want, state(\&sql, 'v_heap');
 	# what is rolled back before makes versions, too, some of them in the store
-	sql("BEGIN; " . ($step =~ s/TAB/v_$am/r) . "; UPDATE v_$am SET a = -1, c = 'undone'; ROLLBACK");
-	sql($step =~ s/TAB/v_$_/r) for 'heap', $am;
-	is(state(\&sql, $am), state(\&sql, 'heap'), "as heap after: $step");
+	sql("BEGIN; " . ($step =~ s/TAB/$_/r) . "; UPDATE $_ SET a = -1, c = 'undone'; ROLLBACK") for @tables;
+	sql($step =~ s/TAB/$_/r) for @tables;
+	is(state(\&sql, $tables[1]), state(\&sql, 'v_heap'), "as heap after: $step");
 }
 sub old_snapshots
 {
-	my ($when) = @_;
+	my ($when, $table) = @_;
+	my @seen;
 
-	is(state(sub { $old[$_]->safe($_[0]) }, $am), $want[$_], "$when, the snapshot before step $_") for 0 .. $#old;
-	is(state(\&sql, $am), state(\&sql, 'heap'), "$when, a new one");
-	is(sql("SELECT omen_check('v_$am')"), '', "$when, omen_check") if is_omen();
+	for my $session (@old) { push @seen, state(sub { return $session->safe($_[0]); }, $table); }
+	is_deeply(\@seen, \@want, "$when, old snapshots");
+	is(state(\&sql, $table), state(\&sql, 'v_heap'), "$when, a new one");
+	is(sql("SELECT omen_check('$table')"), '', "$when, omen_check") if is_omen();
 }
-old_snapshots('at first');
+old_snapshots('at first', "v_$am");
 cmp_ok(sql("SELECT versions_in_store FROM omen_stats('v_$am')"), '>', 5000, 'most of it is in the store') if is_omen();
 sql("VACUUM (FREEZE) v_$am");
-old_snapshots('after VACUUM FREEZE');
-sql("VACUUM FULL v_$am");
-old_snapshots('after VACUUM FULL');
+old_snapshots('after VACUUM FREEZE', "v_$am");
+sql("VACUUM FULL full_$am");
+old_snapshots('after VACUUM FULL', "full_$am");
 
 # A standby that has a snapshot of its own, older than what is replayed.
 $node->backup('copy');
@@ -113,26 +118,26 @@ $standby->start;
 $node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
 my $reader = OmenTest::Session->new($standby, 'reader');
 $reader->safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
-my $before = state(\&sql, $am);
+my $before = state(\&sql, "v_$am");
 for my $round (1 .. 3)
 {
 	sql("BEGIN; UPDATE v_$am SET c = 'undone', d = d + 1; ROLLBACK");
 	for my $table ('heap', $am) { sql("UPDATE v_$table SET a = coalesce(a, 0) + $round, d = NULL WHERE id % 3 <> $round % 3"); }
 }
 $node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
-is(state(sub { $reader->safe($_[0]) }, $am), $before, 'an old snapshot of the standby');
-is($standby->safe_psql('postgres', sprintf($all, $am)), state(\&sql, 'heap'), 'a new one');
+is(state(sub { $reader->safe($_[0]) }, "v_$am"), $before, 'an old snapshot of the standby');
+is($standby->safe_psql('postgres', sprintf($all, "v_$am")), state(\&sql, 'v_heap'), 'a new one');
 $reader->safe('COMMIT');
-old_snapshots('after more');
+old_snapshots('after more', "v_$am");
 
 # After a crash nobody has old snapshots; what was rolled back is restored from differences, what was deleted goes.
 my $undone = OmenTest::Session->new($node, 'undone');
 $undone->safe("BEGIN; UPDATE v_$am SET a = -2, c = 'never'; UPDATE v_$am SET a = -3");
 $node->stop('immediate');
 $node->start;
-is(state(\&sql, $am), state(\&sql, 'heap'), 'after a crash');
+is(state(\&sql, "v_$am"), state(\&sql, 'v_heap'), 'after a crash');
 for my $table ('heap', $am) { sql("UPDATE v_$table SET a = 3; DELETE FROM v_$table WHERE id % 10 = 0; VACUUM v_$table; INSERT INTO v_$table SELECT * FROM v_$table WHERE id % 9 = 0"); }
-is(state(\&sql, $am) =~ s/\|.*//r, state(\&sql, 'heap') =~ s/\|.*//r, 'and it goes on');
+is(state(\&sql, "v_$am") =~ s/\|.*//r, state(\&sql, 'v_heap') =~ s/\|.*//r, 'and it goes on');
 is(sql("SELECT omen_check('v_$am')"), '', 'omen_check') if is_omen();
 
 # ---- an older format is refused ----
