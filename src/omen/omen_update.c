@@ -338,6 +338,13 @@ place_in_hole(Update *update, Size length)
 	replace_head(update, ((PageHeader) page)->pd_upper - MAXALIGN(length), length, link, InvalidBuffer, NULL, NULL);
 }
 
+/* Is the version before it in the page, too, needed or not? */
+static inline bool
+links_within_page(const OmenVersion *version)
+{
+	return version->link.offset != 0 && version->link.block == InvalidBlockNumber;
+}
+
 static PlaceResult
 update_in_place(Update *update, bool may_reserve)
 {
@@ -367,7 +374,7 @@ update_in_place(Update *update, bool may_reserve)
 	if (!IsBufferCleanupOK(change->buffer))
 		return NO_ROOM;
 	vistest = GlobalVisTestFor(rel);
-	if (!omen_known_room(rel, change->buffer, &room) || room >= MAXALIGN(length))
+	if (links_within_page(&change->head) || !omen_known_room(rel, change->buffer, &room) || room >= MAXALIGN(length))
 	{
 		uint16		place;
 
