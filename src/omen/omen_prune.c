@@ -291,6 +291,7 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 	Size		used = 0;
 	uint16		upper;
 	int			reclaimed = 0;
+	bool		garbage = false;	/* there are versions in the page that nobody needs */
 
 	memset(result, 0, sizeof(*result));
 
@@ -346,6 +347,8 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 				reclaimed += omen_count_behind(page, (char *) version.tuple.t_data + version.tuple.t_len);
 				if (version.link.block != InvalidBlockNumber)
 					omen_store_candidate(rel, version.link.block);
+				else
+					garbage = true;
 				memset(&move->link, 0, sizeof(move->link));
 				move->link.block = InvalidBlockNumber;
 				result->dropped++;
@@ -395,9 +398,10 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 	if (used > (Size) (OMEN_ROWS_END - ((PageHeader) page)->pd_lower))
 		omen_corrupted(rel, block, 0, "its versions overlap");
 
-	/* the links that are left are as they were: line pointers are all that has to be logged */
-	if (ndead > 0 && result->dropped == 0 && result->offloaded == 0 && only_heads(page, moves, nmoves, ndead))
+	/* links into the store may stay though nobody needs what they lead to: then line pointers are all that has to be logged */
+	if (ndead > 0 && !garbage && result->offloaded == 0 && only_heads(page, moves, nmoves, ndead))
 	{
+		result->dropped = 0;
 		result->ndead = ndead;
 		result->reclaimed += reclaimed;
 		START_CRIT_SECTION();
