@@ -153,7 +153,8 @@ SKIP:
 	print $file pack('S', 2);
 	close($file);
 	$node->start;
-	my ($status, undef, $error) = $node->psql('postgres', 'SELECT count(*) FROM v_omen');
+	# from 18 on pages have checksums, which are wrong now
+	my ($status, undef, $error) = $node->psql('postgres', 'SET ignore_checksum_failure = on; SELECT count(*) FROM v_omen');
 	isnt($status, 0, 'an older format is not read');
 	like($error, qr/has format version 2, but this version of omen_alex reads version 3/, 'and says so');
 }
