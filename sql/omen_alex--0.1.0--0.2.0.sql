@@ -467,3 +467,115 @@ DEFAULT FOR TYPE pg_catalog.bytea USING alex FAMILY bytea_ops AS
 	FUNCTION 2 pg_catalog.bytea_sortsupport(pg_catalog.internal);
 COMMENT ON OPERATOR CLASS bytea_ops USING alex IS
 	'default operator class for bytea';
+
+-- decimal numbers
+
+CREATE OPERATOR FAMILY numeric_ops USING alex;
+COMMENT ON OPERATOR FAMILY numeric_ops USING alex IS
+	'decimal numbers; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS numeric_ops
+DEFAULT FOR TYPE pg_catalog.numeric USING alex FAMILY numeric_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.numeric_cmp(pg_catalog.numeric, pg_catalog.numeric),
+	FUNCTION 2 pg_catalog.numeric_sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS numeric_ops USING alex IS
+	'default operator class for numeric';
+
+-- IP addresses and networks
+
+CREATE OPERATOR FAMILY network_ops USING alex;
+COMMENT ON OPERATOR FAMILY network_ops USING alex IS
+	'IP addresses and networks; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS inet_ops
+DEFAULT FOR TYPE pg_catalog.inet USING alex FAMILY network_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.network_cmp(pg_catalog.inet, pg_catalog.inet),
+	FUNCTION 2 pg_catalog.network_sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS inet_ops USING alex IS
+	'default operator class for inet';
+
+CREATE OPERATOR CLASS cidr_ops
+FOR TYPE pg_catalog.inet USING alex FAMILY network_ops AS
+	STORAGE pg_catalog.inet;
+COMMENT ON OPERATOR CLASS cidr_ops USING alex IS
+	'the same as inet_ops';
+
+-- bit strings of fixed length
+
+CREATE OPERATOR FAMILY bit_ops USING alex;
+COMMENT ON OPERATOR FAMILY bit_ops USING alex IS
+	'bit strings of fixed length; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS bit_ops
+DEFAULT FOR TYPE pg_catalog."bit" USING alex FAMILY bit_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.bitcmp(pg_catalog."bit", pg_catalog."bit");
+COMMENT ON OPERATOR CLASS bit_ops USING alex IS
+	'default operator class for bit';
+
+-- bit strings
+
+CREATE OPERATOR FAMILY varbit_ops USING alex;
+COMMENT ON OPERATOR FAMILY varbit_ops USING alex IS
+	'bit strings; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS varbit_ops
+DEFAULT FOR TYPE pg_catalog.varbit USING alex FAMILY varbit_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.varbitcmp(pg_catalog.varbit, pg_catalog.varbit);
+COMMENT ON OPERATOR CLASS varbit_ops USING alex IS
+	'default operator class for varbit';
+
+-- padded strings
+
+CREATE OPERATOR FAMILY bpchar_ops USING alex;
+COMMENT ON OPERATOR FAMILY bpchar_ops USING alex IS
+	'padded strings; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS bpchar_ops
+DEFAULT FOR TYPE pg_catalog.bpchar USING alex FAMILY bpchar_ops AS
+	OPERATOR 1 pg_catalog.<,
+	OPERATOR 2 pg_catalog.<=,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.>=,
+	OPERATOR 5 pg_catalog.>,
+	FUNCTION 1 pg_catalog.bpcharcmp(pg_catalog.bpchar, pg_catalog.bpchar),
+	FUNCTION 2 pg_catalog.bpchar_sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS bpchar_ops USING alex IS
+	'default operator class for bpchar';
+
+-- padded strings in the order of their bytes
+
+CREATE OPERATOR FAMILY bpchar_pattern_ops USING alex;
+COMMENT ON OPERATOR FAMILY bpchar_pattern_ops USING alex IS
+	'padded strings in the order of their bytes; mirrors the btree family of the same name';
+
+CREATE OPERATOR CLASS bpchar_pattern_ops
+FOR TYPE pg_catalog.bpchar USING alex FAMILY bpchar_pattern_ops AS
+	OPERATOR 1 pg_catalog.~<~,
+	OPERATOR 2 pg_catalog.~<=~,
+	OPERATOR 3 pg_catalog.=,
+	OPERATOR 4 pg_catalog.~>=~,
+	OPERATOR 5 pg_catalog.~>~,
+	FUNCTION 1 pg_catalog.btbpchar_pattern_cmp(pg_catalog.bpchar, pg_catalog.bpchar),
+	FUNCTION 2 pg_catalog.btbpchar_pattern_sortsupport(pg_catalog.internal);
+COMMENT ON OPERATOR CLASS bpchar_pattern_ops USING alex IS
+	'operator class for bpchar';

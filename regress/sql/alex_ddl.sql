@@ -33,7 +33,6 @@ SELECT p, pg_index_column_has_property('ddl_k', 1, p)
 FROM unnest('{asc,desc,nulls_first,nulls_last,orderable,distance_orderable,returnable,search_array,search_nulls}'::text[]) p;
 
 -- Refused, with the right SQLSTATE.
-SELECT t_refused(format('CREATE INDEX ON ddl USING %I (k) INCLUDE (f)', t_am()), '0A000') AS "include";
 SELECT t_refused(format('CREATE INDEX ON ddl USING %I (point(f, f))', t_am()), '42704') AS "point";
 SELECT t_refused(format('CREATE INDEX ON ddl USING %I (k) WITH (fillfactor = 9)', t_am()), '22023') AS "fillfactor 9";
 SELECT t_refused(format('CREATE INDEX ON ddl USING %I (k) WITH (fillfactor = 101)', t_am()), '22023') AS "fillfactor 101";

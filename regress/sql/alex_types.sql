@@ -32,10 +32,10 @@ BEGIN
 		SELECT (%s) AS k FROM (SELECT random() AS u, s::int8 FROM generate_series(1, 60) s) r
 		UNION ALL SELECT %s FROM generate_series(%s::int8, %s::int8) s
 		UNION ALL SELECT NULL FROM generate_series(1, 5)) x',
-		'types_' || ty, part * 1000, (SELECT u_expr FROM t_types WHERE typ = ty),
+		'types_' || regexp_replace(ty, '\W', '', 'g'), part * 1000, (SELECT u_expr FROM t_types WHERE typ = ty),
 		(SELECT s_expr FROM t_types WHERE typ = ty), part * 40, part * 40 + 50);
 	EXECUTE format('INSERT INTO %I SELECT %s + row_number() OVER (), k FROM (%s) x(k, n), generate_series(1, n)',
-		'types_' || ty, part * 1000 + 500,
+		'types_' || regexp_replace(ty, '\W', '', 'g'), part * 1000 + 500,
 		(SELECT string_agg(format('SELECT %s, %s', t_const(ty, v), 1 + (n + part) % 3), ' UNION ALL ')
 		 FROM t_types t, unnest(t.vals) WITH ORDINALITY x(v, n) WHERE typ = ty));
 END $$;
@@ -47,18 +47,18 @@ BEGIN
 	PERFORM setseed(0.42);
 	SET TimeZone = 'UTC';
 	FOR ty IN SELECT typ FROM t_types ORDER BY 1 LOOP
-		EXECUTE format('CREATE TABLE %I (id int8, k %s)', 'types_' || ty, ty);
+		EXECUTE format('CREATE TABLE %I (id int8, k %s)', 'types_' || regexp_replace(ty, '\W', '', 'g'), ty);
 		CALL types_fill(ty, 1);
-		EXECUTE format('CREATE INDEX types_al ON %I USING %I (k)', 'types_' || ty, t_am());
-		EXECUTE format('CREATE INDEX types_af ON %I USING %I (k NULLS FIRST)', 'types_' || ty, t_am());
-		EXECUTE format('CREATE INDEX types_df ON %I USING %I (k DESC)', 'types_' || ty, t_am());
-		EXECUTE format('CREATE INDEX types_dl ON %I USING %I (k DESC NULLS LAST)', 'types_' || ty, t_am());
+		EXECUTE format('CREATE INDEX types_al ON %I USING %I (k)', 'types_' || regexp_replace(ty, '\W', '', 'g'), t_am());
+		EXECUTE format('CREATE INDEX types_af ON %I USING %I (k NULLS FIRST)', 'types_' || regexp_replace(ty, '\W', '', 'g'), t_am());
+		EXECUTE format('CREATE INDEX types_df ON %I USING %I (k DESC)', 'types_' || regexp_replace(ty, '\W', '', 'g'), t_am());
+		EXECUTE format('CREATE INDEX types_dl ON %I USING %I (k DESC NULLS LAST)', 'types_' || regexp_replace(ty, '\W', '', 'g'), t_am());
 		CALL types_fill(ty, 2);
 		-- Index names are unique in a schema: keep them short in the messages.
-		EXECUTE format('ALTER INDEX types_al RENAME TO %I', trim(ty, '"') || '_al');
-		EXECUTE format('ALTER INDEX types_af RENAME TO %I', trim(ty, '"') || '_af');
-		EXECUTE format('ALTER INDEX types_df RENAME TO %I', trim(ty, '"') || '_df');
-		EXECUTE format('ALTER INDEX types_dl RENAME TO %I', trim(ty, '"') || '_dl');
+		EXECUTE format('ALTER INDEX types_al RENAME TO %I', regexp_replace(ty, '\W', '', 'g') || '_al');
+		EXECUTE format('ALTER INDEX types_af RENAME TO %I', regexp_replace(ty, '\W', '', 'g') || '_af');
+		EXECUTE format('ALTER INDEX types_df RENAME TO %I', regexp_replace(ty, '\W', '', 'g') || '_df');
+		EXECUTE format('ALTER INDEX types_dl RENAME TO %I', regexp_replace(ty, '\W', '', 'g') || '_dl');
 	END LOOP;
 END $$;
 VACUUM ANALYZE;
@@ -66,13 +66,13 @@ VACUUM ANALYZE;
 CREATE FUNCTION types_compare(ty text, per_op int DEFAULT NULL) RETURNS bool LANGUAGE plpgsql AS $$
 DECLARE
 	i text;
-	idxs text[] := ARRAY[trim(ty, '"') || '_al', trim(ty, '"') || '_af', trim(ty, '"') || '_df', trim(ty, '"') || '_dl'];
+	idxs text[] := ARRAY[regexp_replace(ty, '\W', '', 'g') || '_al', regexp_replace(ty, '\W', '', 'g') || '_af', regexp_replace(ty, '\W', '', 'g') || '_df', regexp_replace(ty, '\W', '', 'g') || '_dl'];
 	done bigint;
 BEGIN
-	done := t_compare(quote_ident('types_' || ty), idxs, (SELECT array_agg(c) FROM t_conds(ty, per_op) c), t_norm(ty), t_scans(ty));
+	done := t_compare(quote_ident('types_' || regexp_replace(ty, '\W', '', 'g')), idxs, (SELECT array_agg(c) FROM t_conds(ty, per_op) c), t_norm(ty), t_scans(ty));
 	FOREACH i IN ARRAY idxs LOOP
 		PERFORM alex_check(i::regclass, true);
-		done := done + t_probe(quote_ident('types_' || ty), i);
+		done := done + t_probe(quote_ident('types_' || regexp_replace(ty, '\W', '', 'g')), i);
 	END LOOP;
 	RETURN done > 250;
 END $$;

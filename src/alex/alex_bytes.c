@@ -10,7 +10,6 @@
 #include "catalog/pg_type_d.h"
 #include "mb/pg_wchar.h"
 #include "utils/inet.h"
-#include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/varbit.h"
 
@@ -154,61 +153,19 @@ numeric_typmod(int32 typmod, int *precision, int *scale)
 	*scale = ((typmod & 0x7FF) ^ 0x400) - 0x400;
 }
 
-/* Digits before the point, and decimals that are displayed, of the sample at most. */
 static void
-sample_numbers(const Datum *sample, int n, int *whole, int *decimals, int *usual)
+choose_scales(int32 typmod, AlexBytesForm *form)
 {
-	int			count[SHORT_MOST_SCALE + 1] = {0};
+	int			precision;
+	int			scale;
 
-	*whole = 0;
-	*decimals = 0;
-	for (int i = 0; i < n; i++)
-	{
-		TakenNumber taken;
-
-		take_number(sample[i], &taken);
-		if (taken.number.kind == ALEX_FINITE)
-		{
-			if (taken.number.digits > 0)
-				*whole = Max(*whole, (taken.number.weight + 1) * 4);
-			*decimals = Max(*decimals, taken.scale);
-			count[Min(taken.scale, SHORT_MOST_SCALE)]++;
-		}
-		drop_number(&taken);
-	}
-	for (int i = 1; i <= SHORT_MOST_SCALE; i++)
-		if (count[i] > count[*usual])
-			*usual = i;
-}
-
-/* As many decimals as there are, or room for. */
-static void
-choose_scales(int32 typmod, const Datum *sample, int n, AlexBytesForm *form)
-{
-	int			precision = 0;
-	int			scale = USUAL_SCALE;
-	int			whole;
-	int			decimals;
-	int			usual = 0;
-
-	if (typmod >= (int32) VARHDRSZ)
-	{
-		numeric_typmod(typmod, &precision, &scale);
-		usual = Max(scale, 0);
-		form->usual = usual;
-		form->scale = scale;
-		if (precision <= MOST_HEAD_DIGITS)
-			return;
-	}
-	if (n == 0)
-	{
-		form->scale = Min(scale, USUAL_SCALE);
-		form->usual = usual;
+	form->usual = -1;
+	form->scale = USUAL_SCALE;
+	if (typmod < (int32) VARHDRSZ)
 		return;
-	}
-	sample_numbers(sample, n, &whole, &decimals, &usual);
-	form->usual = usual;
-	form->scale = Min(decimals, MOST_HEAD_DIGITS - Min(whole, MOST_HEAD_DIGITS));
+	numeric_typmod(typmod, &precision, &scale);
+	form->usual = Max(scale, 0);
+	form->scale = precision <= MOST_HEAD_DIGITS ? scale : Min(scale, USUAL_SCALE);
 }
 
 bool
@@ -223,21 +180,23 @@ alex_bytes_headed(Oid type)
 	return type == NUMERICOID || type == INETOID;
 }
 
-bool
-alex_bytes_has_payload(Oid type)
-{
-	return type == NUMERICOID || type == BPCHAROID;
-}
-
 void
-alex_choose_bytes_form(Oid type, int32 typmod, const Datum *sample, int n, AlexBytesForm *form)
+alex_choose_bytes_form(Oid type, int32 typmod, AlexBytesForm *form)
 {
-	form->scale = 0;
-	form->usual = 0;
+	memset(form, 0, sizeof(*form));
 	if (type == NUMERICOID)
-		choose_scales(typmod, sample, n, form);
+		choose_scales(typmod, form);
 	else if (type == BPCHAROID)
 		form->usual = typmod >= (int32) VARHDRSZ ? typmod - (int32) VARHDRSZ : -1;
+}
+
+bool
+alex_bytes_returnable(Oid type, int32 typmod)
+{
+	AlexBytesForm form;
+
+	alex_choose_bytes_form(type, typmod, &form);
+	return form.usual >= 0;
 }
 
 /* Bytes of a padded string without its padding. */
@@ -256,17 +215,19 @@ unpadded_size(const struct varlena *string)
 static Size
 usual_padding(const AlexBytesForm *form, const char *bytes, Size n)
 {
-	int			width = form->usual < 0 ? 0 : form->usual - pg_mbstrlen_with_len(bytes, n);
+	int			width = form->usual - pg_mbstrlen_with_len(bytes, n);
 
 	return Max(width, 0);
 }
 
 static Size
-network_image(Datum value, uint8 *image)
+network_image(Datum value, uint8 *image, Size max)
 {
 	inet	   *address = DatumGetInetPP(value);
 	AlexNetwork network;
 	Size		n;
+
+	Assert(max >= ALEX_NETWORK_IMAGE_BYTES);
 
 	memset(&network, 0, sizeof(network));
 	network.v6 = ip_family(address) == PGSQL_AF_INET6;
@@ -279,31 +240,31 @@ network_image(Datum value, uint8 *image)
 }
 
 static Size
-bits_image(Datum value, uint8 *image)
+bits_image(Datum value, uint8 *image, Size max)
 {
 	VarBit	   *bits = DatumGetVarBitP(value);
 	Size		n = alex_bits_image_size(VARBITLEN(bits));
 
-	alex_bits_image(VARBITS(bits), VARBITLEN(bits), image, ALEX_MOST_IMAGE_BYTES);
+	alex_bits_image(VARBITS(bits), VARBITLEN(bits), image, max);
 	if ((Pointer) bits != DatumGetPointer(value))
 		pfree(bits);
 	return n;
 }
 
 static Size
-padded_image(Datum value, uint8 *image)
+padded_image(Datum value, uint8 *image, Size max)
 {
 	struct varlena *string = PG_DETOAST_DATUM_PACKED(value);
 	Size		n = unpadded_size(string);
 
-	memcpy(image, VARDATA_ANY(string), Min(n, ALEX_MOST_IMAGE_BYTES));
+	memcpy(image, VARDATA_ANY(string), Min(n, max));
 	if ((Pointer) string != DatumGetPointer(value))
 		pfree(string);
 	return n;
 }
 
 Size
-alex_bytes_image(Oid type, const AlexBytesForm *form, Datum value, uint8 *image)
+alex_bytes_image(Oid type, const AlexBytesForm *form, Datum value, uint8 *image, Size max)
 {
 	switch (type)
 	{
@@ -313,87 +274,34 @@ alex_bytes_image(Oid type, const AlexBytesForm *form, Datum value, uint8 *image)
 				Size		n;
 
 				take_number(value, &taken);
-				n = alex_numeric_image(&taken.number, form->scale, image, ALEX_MOST_IMAGE_BYTES);
+				n = alex_numeric_image(&taken.number, form->scale, image, max);
 				drop_number(&taken);
 				return n;
 			}
 		case INETOID:
-			return network_image(value, image);
+			return network_image(value, image, max);
 		case BITOID:
 		case VARBITOID:
-			return bits_image(value, image);
+			return bits_image(value, image, max);
 		case BPCHAROID:
-			return padded_image(value, image);
+			return padded_image(value, image, max);
 		default:
 			elog(ERROR, "type %u has no alex key image of bytes", type);
 	}
 }
 
-/* A number that is not the usual one, most significant byte first. */
-static Size
-put_payload(Size number, Size usual, uint8 *payload)
-{
-	Size		n = 0;
-
-	if (number == usual)
-		return 0;
-	for (int shift = 8 * (ALEX_PAYLOAD_BYTES - 1); shift >= 0; shift -= 8)
-		if (n > 0 || number >> shift != 0 || shift == 0)
-			payload[n++] = (uint8) (number >> shift);
-	return n;
-}
-
-static Size
-get_payload(const uint8 *payload, Size n, Size usual)
-{
-	Size		number = 0;
-
-	if (n == 0)
-		return usual;
-	for (Size i = 0; i < n; i++)
-		number = number << 8 | payload[i];
-	return number;
-}
-
-Size
-alex_bytes_payload(Oid type, const AlexBytesForm *form, Datum value, uint8 *payload)
-{
-	Size		n = 0;
-
-	if (type == NUMERICOID)
-	{
-		TakenNumber taken;
-
-		take_number(value, &taken);
-		if (taken.number.kind == ALEX_FINITE)
-			n = put_payload(taken.scale, form->usual, payload);
-		drop_number(&taken);
-	}
-	else if (type == BPCHAROID)
-	{
-		struct varlena *string = PG_DETOAST_DATUM_PACKED(value);
-		Size		size = unpadded_size(string);
-
-		n = put_payload(VARSIZE_ANY_EXHDR(string) - size, usual_padding(form, VARDATA_ANY(string), size), payload);
-		if ((Pointer) string != DatumGetPointer(value))
-			pfree(string);
-	}
-	return n;
-}
-
 static bool
-number_value(const AlexBytesForm *form, const uint8 *image, Size n, const uint8 *payload, Size payload_size, Datum *value)
+number_value(const AlexBytesForm *form, const uint8 *image, Size n, Datum *value)
 {
 	Size		most = alex_numeric_most_digits(image, n);
-	Size		scale = get_payload(payload, payload_size, form->usual);
 	int16		few[64];
 	int16	   *digits = most > lengthof(few) ? palloc(most * sizeof(int16)) : few;
 	AlexNumber	number;
 	bool		sound = alex_numeric_number(image, n, form->scale, &number, digits, most);
 
-	sound = sound && scale <= LONG_SCALE_MASK && number.weight >= PG_INT16_MIN && number.weight <= PG_INT16_MAX;
+	sound = sound && number.weight >= PG_INT16_MIN && number.weight <= PG_INT16_MAX;
 	if (sound)
-		*value = make_number(&number, scale);
+		*value = make_number(&number, Max(form->usual, 0));
 	if (digits != few)
 		pfree(digits);
 	return sound;
@@ -431,13 +339,11 @@ bits_value(const uint8 *image, Size n, Datum *value)
 }
 
 static bool
-padded_value(const AlexBytesForm *form, const uint8 *image, Size n, const uint8 *payload, Size payload_size, Datum *value)
+padded_value(const AlexBytesForm *form, const uint8 *image, Size n, Datum *value)
 {
-	Size		padding = get_payload(payload, payload_size, payload_size == 0 ? usual_padding(form, (const char *) image, n) : 0);
+	Size		padding = usual_padding(form, (const char *) image, n);
 	char	   *made;
 
-	if (padding > MaxAllocSize / 2)
-		return false;
 	made = palloc(VARHDRSZ + n + padding);
 	SET_VARSIZE(made, VARHDRSZ + n + padding);
 	memcpy(VARDATA(made), image, n);
@@ -447,20 +353,19 @@ padded_value(const AlexBytesForm *form, const uint8 *image, Size n, const uint8 
 }
 
 bool
-alex_bytes_value(Oid type, const AlexBytesForm *form, const uint8 *image, Size n, const uint8 *payload, Size payload_size,
-				 Datum *value)
+alex_bytes_value(Oid type, const AlexBytesForm *form, const uint8 *image, Size n, Datum *value)
 {
 	switch (type)
 	{
 		case NUMERICOID:
-			return number_value(form, image, n, payload, payload_size, value);
+			return number_value(form, image, n, value);
 		case INETOID:
 			return network_value(image, n, value);
 		case BITOID:
 		case VARBITOID:
 			return bits_value(image, n, value);
 		case BPCHAROID:
-			return padded_value(form, image, n, payload, payload_size, value);
+			return padded_value(form, image, n, value);
 		default:
 			elog(ERROR, "type %u has no alex key image of bytes", type);
 	}

@@ -17,6 +17,7 @@
 
 #define SAMPLE_BLOCKS 64
 #define SAMPLE_ROWS 4096
+#define LEAST_STRINGS 50		/* of fewer nothing can be told */
 #define SAMPLE_BYTES 512		/* of a string: how long it is may not decide for all */
 
 typedef struct SampleString
@@ -49,7 +50,7 @@ take_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool aliv
 		if (isnull[c] || sample->rows[i] == SAMPLE_ROWS)
 			continue;
 		/* what is too long for the index is not worth fetching */
-		alex_string_of(sample->key->column[c].type, values[c], ALEX_MAX_TUPLE, &string);
+		alex_string_of(&sample->key->column[c], sample->key->column[c].type, values[c], ALEX_MAX_TUPLE, &string);
 		if (string.bytes == NULL)
 			continue;
 		taken->n = Min(string.n, SAMPLE_BYTES);
@@ -81,8 +82,10 @@ common_bytes(const SampleString *a, const SampleString *b)
 }
 
 static void
-choose_code(SampleString *strings, int n, bool none_first, AlexCodeLengths *lengths)
+choose_code(SampleString *strings, int n, const AlexCodeLengths *usual, AlexCodeLengths *lengths)
 {
+	Size		head = usual->headed ? ALEX_HEAD_BYTES : 0;
+	int			coded = 0;
 	uint64		counts[ALEX_STRING_COUNTS] = {0};
 
 	qsort(strings, n, sizeof(SampleString), compare_strings);
@@ -92,11 +95,21 @@ choose_code(SampleString *strings, int n, bool none_first, AlexCodeLengths *leng
 		Size		before = i > 0 ? common_bytes(&strings[i - 1], &strings[i]) : 0;
 		Size		after = i + 1 < n ? common_bytes(&strings[i], &strings[i + 1]) : 0;
 
-		for (Size at = Min(before, after); at < strings[i].n; at++)
+		/* nor a head, which is not coded */
+		if (strings[i].n <= head && head > 0)
+			continue;
+		for (Size at = Max(Min(before, after), head); at < strings[i].n; at++)
 			counts[1 + (uint8) strings[i].bytes[at]]++;
 		counts[0]++;
+		coded++;
 	}
-	alex_choose_code(counts, none_first, lengths);
+	if (coded < LEAST_STRINGS)
+	{
+		*lengths = *usual;
+		return;
+	}
+	alex_choose_code(counts, usual->none_first != 0, lengths);
+	lengths->headed = usual->headed;
 }
 
 void
@@ -125,11 +138,7 @@ alex_choose_codes(Relation heap, Relation index, IndexInfo *info, AlexKeyInfo *k
 	{
 		const AlexColumnPlace *place = &key->layout.place[key->layout.string_column[i]];
 
-		/* of too few rows nothing can be told */
-		if (sample.rows[i] < 50)
-			lengths[i] = place->code->lengths;
-		else
-			choose_code(sample.strings[i], sample.rows[i], place->code->lengths.none_first != 0, &lengths[i]);
+		choose_code(sample.strings[i], sample.rows[i], &place->code->lengths, &lengths[i]);
 	}
 	MemoryContextDelete(sample.context);
 	if (!alex_set_codes(key, lengths))
@@ -143,6 +152,7 @@ alex_store_codes(const AlexKeyInfo *key, AlexStoredCode *stored)
 	{
 		const AlexCodeLengths *lengths = &key->layout.place[key->layout.string_column[i]].code->lengths;
 
+		stored[i].form = key->column[key->layout.string_column[i]].form;
 		stored[i].none_first = lengths->none_first;
 		stored[i].headed = lengths->headed;
 		for (int s = 0; s < ALEX_STRING_SYMBOLS; s += 2)
@@ -157,6 +167,7 @@ alex_load_codes(AlexKeyInfo *key, const AlexStoredCode *stored)
 
 	for (int i = 0; i < key->layout.strings; i++)
 	{
+		key->column[key->layout.string_column[i]].form = stored[i].form;
 		lengths[i].none_first = stored[i].none_first;
 		lengths[i].headed = stored[i].headed;
 		for (int s = 0; s < ALEX_STRING_SYMBOLS; s++)

@@ -11,9 +11,10 @@
 
 #include "alex_keys.h"
 
-/* A code as the metapage has it: the bits of two symbols in a byte. */
+/* A code as the metapage has it, the bits of two symbols in a byte, and the form of the column's images. */
 typedef struct AlexStoredCode
 {
+	AlexBytesForm form;
 	uint8		none_first;
 	uint8		headed;
 	uint8		bits[ALEX_STRING_SYMBOLS / 2];

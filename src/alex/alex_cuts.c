@@ -408,9 +408,9 @@ strategy_includes_equal(StrategyNumber strategy)
 
 /* The interval of "column <operator> argument" of a string column. The words of the argument are palloc'd. */
 static void
-cut_string(const AlexKeyInfo *info, const AlexColumnPlace *place, StrategyNumber strategy, Oid argtype, Datum arg,
-		   AlexInterval *interval)
+cut_string(const AlexKeyInfo *info, int column, StrategyNumber strategy, Oid argtype, Datum arg, AlexInterval *interval)
 {
+	const AlexColumnPlace *place = &info->layout.place[column];
 	AlexString	string;
 	uint64	   *words;
 	int			n;
@@ -419,7 +419,7 @@ cut_string(const AlexKeyInfo *info, const AlexColumnPlace *place, StrategyNumber
 	bool		equal = strategy != BTLessStrategyNumber && strategy != BTGreaterStrategyNumber;
 	bool		upwards = strategy == BTGreaterEqualStrategyNumber || strategy == BTGreaterStrategyNumber;
 
-	alex_string_of(argtype, arg, SIZE_MAX, &string);
+	alex_string_of(&info->column[column], argtype, arg, SIZE_MAX, &string);
 	words = palloc(Min(info->words, (string.n + 1) * ALEX_CODE_BITS / ALEX_STRING_WORD_BITS + 1) * sizeof(uint64));
 	n = alex_encode_string(place->code, string.bytes, string.n, place->flip[0], words,
 						   Min(info->words, (string.n + 1) * ALEX_CODE_BITS / ALEX_STRING_WORD_BITS + 1));
@@ -459,7 +459,7 @@ alex_cut(const AlexKeyInfo *info, int column, StrategyNumber strategy, Oid argty
 
 	if (place->code != NULL)
 	{
-		cut_string(info, place, strategy, argtype, arg, interval);
+		cut_string(info, column, strategy, argtype, arg, interval);
 		if (sure)
 			*sure = *interval;
 		return;

@@ -47,7 +47,7 @@ typedef struct Columns
 } Columns;
 
 static Oid
-defined_type(ColumnDef *definition)
+defined_type(const ColumnDef *definition)
 {
 	static const struct
 	{

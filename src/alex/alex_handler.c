@@ -55,7 +55,7 @@ alexproperty(Oid index, int column, IndexAMProperty property, const char *name, 
 	if (property != AMPROP_RETURNABLE || column == 0)
 		return false;
 	rel = index_open(index, AccessShareLock);
-	*result = alex_type_returnable(rel->rd_opcintype[column - 1]);
+	*result = alex_column_returnable(rel, column - 1);
 	index_close(rel, AccessShareLock);
 	return true;
 }
@@ -92,7 +92,7 @@ alexhandler(PG_FUNCTION_ARGS)
 #if PG_VERSION_NUM >= 170000
 	am->amcanbuildparallel = true;
 #endif
-	am->amcaninclude = false;
+	am->amcaninclude = true;
 	am->amusemaintenanceworkmem = false;
 #if PG_VERSION_NUM >= 160000
 	am->amsummarizing = false;

@@ -58,6 +58,12 @@ static const SupportedType supported_types[] = {
 	{TEXTOID, 0, true, F_BTTEXT_PATTERN_CMP},
 	{NAMEOID, 0, true, F_BTNAMECMP, true},
 	{BYTEAOID, 0, true, F_BYTEACMP},
+	{NUMERICOID, 0, true, F_NUMERIC_CMP},
+	{INETOID, 0, true, F_NETWORK_CMP},
+	{BITOID, 0, true, F_BITCMP},
+	{VARBITOID, 0, true, F_VARBITCMP},
+	{BPCHAROID, 0, true, F_BPCHARCMP, true},
+	{BPCHAROID, 0, true, F_BTBPCHAR_PATTERN_CMP},
 };
 
 /* Any entry of a type, or with "compare" the one of this order. */
@@ -77,11 +83,11 @@ alex_type_supported(Oid type)
 }
 
 bool
-alex_type_returnable(Oid type)
+alex_returnable(Oid type, int32 typmod)
 {
 	const SupportedType *found = find_type(type, InvalidOid);
 
-	return found != NULL && found->returnable;
+	return found != NULL && found->returnable && (!alex_bytes_type(type) || alex_bytes_returnable(type, typmod));
 }
 
 const char *
@@ -94,7 +100,14 @@ alex_collation_problem(Oid type, Oid compare, Oid collation)
 	return "Its order is not that of the bytes.";
 }
 
-/* Checks that a column can be stored. */
+bool
+alex_column_returnable(Relation index, int column)
+{
+	return column >= IndexRelationGetNumberOfKeyAttributes(index) ||
+		alex_returnable(index->rd_opcintype[column], TupleDescAttr(RelationGetDescr(index), column)->atttypmod);
+}
+
+/* Checks that a column of the key can be stored. */
 static const SupportedType *
 require_type(Relation index, int c)
 {
@@ -109,7 +122,7 @@ require_type(Relation index, int c)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("access method \"%s\" does not support type %s of column \"%s\"", "alex", format_type_be(oid), name),
 				 errhint("Supported are the integer, floating-point, date and time types, boolean, oid, money, \"char\", "
-						 "pg_lsn, xid8, macaddr, macaddr8, uuid, text, varchar, name and bytea.")));
+						 "pg_lsn, xid8, macaddr, macaddr8, uuid, text, varchar, char, name, bytea, numeric, inet, cidr and bit strings.")));
 	if (type == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -138,12 +151,56 @@ describe_column(Relation index, int c, const SupportedType *type, const AlexColu
 	column->attlen = att->attlen;
 	column->attbyval = att->attbyval;
 	column->attalign = att->attalign;
-	column->returnable = type->returnable;
+	column->returnable = alex_column_returnable(index, c);
+	column->plain = att->attstorage == TYPSTORAGE_PLAIN;
+	alex_choose_bytes_form(type->type, att->atttypmod, &column->form);
 	column->sign = sign;
 	/* the null bit of a value is known; of a narrow column it is next to the image */
 	column->flip = sign ^ place->flip[0] ^ (!place->wide && place->nulls_first ? UINT64CONST(1) << place->null_shift : 0);
 	column->float_sign = is_float ? sign : 0;
 	column->zero_bit = 0;
+}
+
+/* Values of up to 16 bytes, all of one size, are images: their bytes in one or two words. Others are strings. */
+static void
+describe_included(Relation index, int c, const AlexColumnPlace *place, AlexColumn *column)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(index), c);
+
+	memset(column, 0, sizeof(*column));
+	column->attlen = att->attlen;
+	column->attbyval = att->attbyval;
+	column->attalign = att->attalign;
+	column->returnable = true;
+	column->plain = att->attstorage == TYPSTORAGE_PLAIN;
+	column->flip = place->flip[0];
+}
+
+static inline void
+included_image(const AlexColumn *column, Datum value, uint64 *image)
+{
+	int			first = (column->attlen - 1) % (int) sizeof(uint64) + 1;	/* bytes in the first word */
+	const char *bytes = DatumGetPointer(value);
+	uint64		word[1];
+
+	if (column->attbyval)
+	{
+		store_att_byval(word, value, column->attlen);
+		bytes = (const char *) word;
+	}
+	memcpy(image, bytes, first);
+	if (column->attlen > first)
+		memcpy(image + 1, bytes + first, sizeof(uint64));
+}
+
+static inline void
+included_value(const AlexColumn *column, const uint64 *image, uint64 *value)
+{
+	int			first = (column->attlen - 1) % (int) sizeof(uint64) + 1;
+
+	memcpy(value, image, first);
+	if (column->attlen > first)
+		memcpy((char *) value + first, image + 1, sizeof(uint64));
 }
 
 /* Where the values of a row without NULL are in its index tuple. */
@@ -170,7 +227,9 @@ static void
 lay_out(AlexKeyInfo *info, const AlexColumnSpec *specs)
 {
 	if (!alex_layout_columns(&info->layout, specs, info->columns))
-		elog(ERROR, "columns of index %u have no layout", info->index);
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("columns of index \"%s\" take more than %d words", get_rel_name(info->index), ALEX_MAX_WORDS)));
 	info->words = info->layout.words;
 }
 
@@ -179,12 +238,13 @@ alex_key_info(Relation index, AlexKeyInfo *info)
 {
 	AlexColumnSpec specs[INDEX_MAX_KEYS] = {0};
 	const SupportedType *types[INDEX_MAX_KEYS];
-	int			n = IndexRelationGetNumberOfKeyAttributes(index);
+	int			keys = IndexRelationGetNumberOfKeyAttributes(index);
+	int			n = IndexRelationGetNumberOfAttributes(index);
 	int			zeroes = 0;
 
-	Assert(n > 0);
+	Assert(keys > 0);
 
-	for (int c = 0; c < n; c++)
+	for (int c = 0; c < keys; c++)
 	{
 		types[c] = require_type(index, c);
 		specs[c].bits = types[c]->bits;
@@ -193,10 +253,24 @@ alex_key_info(Relation index, AlexKeyInfo *info)
 		if (specs[c].bits == 0)
 			specs[c].code = alex_usual_code(types[c]->type, alex_none_first(specs[c].descending, specs[c].nulls_first));
 	}
+	/* whole words, so that the key ends with a word, the null bit of its last column included */
+	for (int c = keys; c < n; c++)
+	{
+		int			length = TupleDescAttr(RelationGetDescr(index), c)->attlen;
+
+		if (length < 1 || length > ALEX_IMAGE_WORDS * (int) sizeof(uint64))
+			specs[c].code = alex_included_code(TupleDescAttr(RelationGetDescr(index), c)->atttypid);
+		else
+			specs[c].bits = length <= (int) sizeof(uint64) ? 64 : 128;
+	}
 	info->index = RelationGetRelid(index);
 	info->columns = n;
+	info->keys = keys;
 	lay_out(info, specs);
-	for (int c = 0; c < n; c++)
+	info->key_words = n > keys ? info->layout.place[keys].first : info->words;
+	for (int c = keys; c < n; c++)
+		describe_included(index, c, &info->layout.place[c], &info->column[c]);
+	for (int c = 0; c < keys; c++)
 	{
 		AlexColumn *column = &info->column[c];
 
@@ -232,7 +306,9 @@ alex_copy_key_info(AlexKeyInfo *to, const AlexKeyInfo *from)
 {
 	to->index = from->index;
 	to->columns = from->columns;
+	to->keys = from->keys;
 	to->words = from->words;
+	to->key_words = from->key_words;
 	to->tuple_size = from->tuple_size;
 	memcpy(to->column, from->column, from->columns * sizeof(AlexColumn));
 	memcpy(&to->layout, &from->layout, offsetof(AlexKeyLayout, place) + from->columns * sizeof(AlexColumnPlace));
@@ -284,7 +360,9 @@ variable_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull
 
 			if (at + alex_code_words(place) > info->words)
 				key_too_long(info);
-			if (!isnull[c])
+			if (!isnull[c] && c >= info->keys)
+				included_image(column, values[c], image);
+			else if (!isnull[c])
 			{
 				alex_type_image(column->type, values[c], image);
 				if (column->zero_bit != 0)
@@ -302,10 +380,10 @@ variable_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull
 			AlexString	string;
 			int			n;
 
-			alex_string_of(column->type, values[c], left, &string);
-			if (string.n > left)
+			alex_string_of(column, column->type, values[c], left, &string);
+			if (string.size > left)
 				key_too_long(info);
-			left -= Min(left, MAXALIGN(string.n));
+			left -= Min(left, MAXALIGN(string.size));
 			n = alex_encode_string(place->code, string.bytes, string.n, place->flip[0], record + at, info->words - at);
 			alex_string_free(&string);
 			if (n > info->words - at)
@@ -333,7 +411,9 @@ alex_key_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull
 		const AlexColumn *column = &info->column[c];
 		uint64		image[ALEX_IMAGE_WORDS] = {0};
 
-		if (!isnull[c])
+		if (!isnull[c] && c >= info->keys)
+			included_image(column, values[c], image);
+		else if (!isnull[c])
 		{
 			alex_type_image(column->type, values[c], image);
 			if (column->zero_bit != 0)
@@ -349,6 +429,9 @@ alex_wide_value(const AlexColumn *column, const uint64 *image, uint64 tie, uint6
 {
 	switch (column->type)
 	{
+		case InvalidOid:
+			included_value(column, image, value);
+			break;
 		case UUIDOID:
 			value[0] = pg_hton64(image[0]);
 			value[1] = pg_hton64(image[1]);
@@ -410,7 +493,7 @@ variable_values(const AlexKeyInfo *info, const uint64 *record, AlexValueSpace *s
 			char	   *start = palloc(most);
 			char	   *value;
 
-			if (alex_string_value(column->type, place->code, alex_string_code_words(code), (int) code[1], place->flip[0], start,
+			if (alex_string_value(column, place->code, alex_string_code_words(code), (int) code[1], place->flip[0], start,
 								  start + most, &value) == NULL)
 				alex_bad_string(info);
 			values[c] = PointerGetDatum(value);

@@ -17,6 +17,7 @@
 #include "storage/itemptr.h"
 #include "utils/rel.h"
 
+#include "alex_bytes.h"
 #include "alex_format.h"
 #include "compat.h"
 #include "key_layout.h"
@@ -24,11 +25,13 @@
 /* What the values of a column are. */
 typedef struct AlexColumn
 {
-	Oid			type;			/* of the operator class */
+	Oid			type;			/* of the operator class; InvalidOid: included, the image is the value's bytes */
 	int16		attlen;
 	bool		attbyval;
 	char		attalign;
 	bool		returnable;		/* the image tells the value */
+	bool		plain;			/* varlenas need a header of four bytes */
+	AlexBytesForm form;			/* of types of alex_bytes.h */
 	int16		offset;			/* of the value in an index tuple without NULL */
 	uint64		sign;			/* image ^ sign is the value of a type of one word ... */
 	uint64		flip;			/* ... and word ^ flip if it is not NULL ... */
@@ -40,8 +43,10 @@ typedef struct AlexColumn
 typedef struct AlexKeyInfo
 {
 	Oid			index;
-	int			columns;
+	int			columns;		/* included ones, too: these come last, and are no part of the key */
+	int			keys;			/* those that are */
 	int			words;			/* W */
+	int			key_words;		/* the first of them, which equal keys have in common */
 	int			tuple_size;		/* of an index tuple without NULL; 0 if some column cannot be returned */
 	AlexColumn	column[INDEX_MAX_KEYS];
 	AlexKeyLayout layout;
@@ -79,8 +84,11 @@ extern bool alex_type_supported(Oid type);
 /* Why alex cannot store the values of a type in the order of a collation: a sentence, or NULL. */
 extern const char *alex_collation_problem(Oid type, Oid compare, Oid collation);
 
-/* Does the image of a type tell its value? */
-extern bool alex_type_returnable(Oid type);
+/* Do the images of a key column with this type and typmod tell its values? */
+extern bool alex_returnable(Oid type, int32 typmod);
+
+/* Do records tell the values of a column (from 0 on) of an index? */
+extern bool alex_column_returnable(Relation index, int column);
 
 /* The tie word of a heap TID. */
 static inline uint64
@@ -123,13 +131,13 @@ alex_isnull(const AlexKeyInfo *info, int column, const uint64 *record)
 	return alex_column_isnull(&info->layout.place[column], record);
 }
 
-/* Is any column of a record NULL? */
+/* Is any column of a record's key NULL? */
 static inline bool
 alex_any_null(const AlexKeyInfo *info, const uint64 *record)
 {
 	int			base = 0;
 
-	for (int c = 0; c < info->columns; c++)
+	for (int c = 0; c < info->keys; c++)
 	{
 		uint64		code[ALEX_CODE_WORDS];
 
@@ -230,15 +238,46 @@ extern void alex_key_values(const AlexKeyInfo *info, const uint64 *record, AlexV
 /* An error: the words of a string are none's. */
 pg_noreturn extern void alex_bad_string(const AlexKeyInfo *info);
 
+/* The words of a record's key, without included columns. */
+static inline int
+alex_key_end(const AlexKeyInfo *info, const uint64 *record)
+{
+	const AlexColumnPlace *last = &info->layout.place[info->keys - 1];
+	uint64		code[ALEX_CODE_WORDS];
+	int			base = 0;
+
+	if (info->layout.strings == 0)
+		return info->key_words;
+	for (int c = 0; c < info->keys; c++)
+		alex_take_code(&info->layout, c, record, info->words, &base, code);
+	return last->code != NULL ? base : base + last->first + alex_code_words(last);
+}
+
 /* The range of positions of all records with the key of a record: for unique checks. */
 static inline void
 alex_key_equal_range(const AlexKeyInfo *info, const uint64 *record, AlexRange *range)
 {
-	memcpy(range->low, record, info->words * sizeof(uint64));
-	memcpy(range->high, record, info->words * sizeof(uint64));
-	range->low[info->words] = record[info->words] & ALEX_TIE_NULL;
-	range->high[info->words] = range->low[info->words] + ALEX_TIE_NULL;
+	int			end = info->words;
+
 	range->recheck = false;
+	if (info->columns == info->keys)
+	{
+		memcpy(range->low, record, end * sizeof(uint64));
+		memcpy(range->high, record, end * sizeof(uint64));
+		range->low[end] = record[end] & ALEX_TIE_NULL;
+		range->high[end] = range->low[end] + ALEX_TIE_NULL;
+		return;
+	}
+	/* whatever the included columns are: up to the next key */
+	end = alex_key_end(info, record);
+	memset(range->low, 0, (info->words + 1) * sizeof(uint64));
+	memset(range->high, 0, (info->words + 1) * sizeof(uint64));
+	memcpy(range->low, record, end * sizeof(uint64));
+	memcpy(range->high, record, end * sizeof(uint64));
+	while (end > 0 && ++range->high[end - 1] == 0)
+		end--;
+	if (end == 0)
+		memset(range->high, 0xFF, (info->words + 1) * sizeof(uint64));
 }
 
 #endif							/* ALEX_KEYS_H */

@@ -157,6 +157,9 @@ static void
 show_as_btree(IndexOptInfo *index)
 {
 	Oid			families[INDEX_MAX_KEYS];
+	Oid			type;
+	Oid			collation;
+	int32		typmod;
 
 	for (int i = 0; i < index->nkeycolumns; i++)
 	{
@@ -165,7 +168,8 @@ show_as_btree(IndexOptInfo *index)
 			return;
 	}
 	memcpy(index->opfamily, families, index->nkeycolumns * sizeof(Oid));
-	if (alex_type_returnable(index->opcintype[0]))
+	get_atttypetypmodcoll(index->indexoid, 1, &type, &typmod, &collation);
+	if (alex_returnable(index->opcintype[0], typmod))
 		index->relam = BTREE_AM_OID;
 }
 

@@ -208,6 +208,11 @@ element_layout(Oid type, int *len, bool *byval, char *align)
 			break;
 		case TEXTOID:
 		case BYTEAOID:
+		case BPCHAROID:
+		case NUMERICOID:
+		case INETOID:
+		case BITOID:
+		case VARBITOID:
 			*len = -1;
 			*byval = false;
 			*align = TYPALIGN_INT;

@@ -635,5 +635,5 @@ alexrestrpos(IndexScanDesc scan)
 bool
 alexcanreturn(Relation rel, int column)
 {
-	return !RecoveryInProgress() && (column == 0 || alex_type_returnable(rel->rd_opcintype[column - 1]));
+	return !RecoveryInProgress() && (column == 0 || alex_column_returnable(rel, column - 1));
 }

@@ -12,8 +12,23 @@
 #include "alex_strings.h"
 #include "compat.h"
 
+/* The image of a value of a type of alex_bytes.h. */
+static void
+image_of(const AlexColumn *column, Oid type, Datum value, AlexString *string)
+{
+	string->n = alex_bytes_image(type, &column->form, value, string->space, sizeof(string->space));
+	string->bytes = (const char *) string->space;
+	if (string->n <= sizeof(string->space))
+		return;
+	string->copy = palloc(ALEX_MOST_IMAGE_BYTES);
+	string->bytes = string->copy;
+	string->n = alex_bytes_image(type, &column->form, value, string->copy, ALEX_MOST_IMAGE_BYTES);
+	/* the beginning is more than a key can have */
+	string->n = Min(string->n, ALEX_MOST_IMAGE_BYTES);
+}
+
 void
-alex_string_of(Oid type, Datum value, Size most, AlexString *string)
+alex_string_of(const AlexColumn *column, Oid type, Datum value, Size most, AlexString *string)
 {
 	struct varlena *plain;
 
@@ -22,13 +37,28 @@ alex_string_of(Oid type, Datum value, Size most, AlexString *string)
 	{
 		string->bytes = NameStr(*DatumGetName(value));
 		string->n = strnlen(string->bytes, NAMEDATALEN);
+		string->size = NAMEDATALEN;
+		return;
+	}
+	if (type == InvalidOid && column->attlen > 0)
+	{
+		/* without zeroes at the end */
+		string->bytes = DatumGetPointer(value);
+		string->n = string->size = column->attlen;
+		while (string->n > 0 && string->bytes[string->n - 1] == 0)
+			string->n--;
 		return;
 	}
 
-	string->n = toast_raw_datum_size(value) - VARHDRSZ;
+	string->n = string->size = toast_raw_datum_size(value) - VARHDRSZ;
 	if (string->n > most)
 	{
 		string->bytes = NULL;
+		return;
+	}
+	if (alex_bytes_type(type))
+	{
+		image_of(column, type, value, string);
 		return;
 	}
 	plain = PG_DETOAST_DATUM_PACKED(value);
@@ -37,44 +67,90 @@ alex_string_of(Oid type, Datum value, Size most, AlexString *string)
 	string->bytes = VARDATA_ANY(plain);
 }
 
-char *
-alex_string_value(Oid type, const AlexStringCode *code, const uint64 *words, int n, uint64 flip, char *start, char *end, char **value)
+static Size
+alignment(const AlexColumn *column)
 {
-	Size		header = VARHDRSZ_SHORT;
+	return att_align_nominal(1, column->attalign);
+}
+
+/* Moves a varlena's bytes from "start" + VARHDRSZ_SHORT to their place behind a header, and returns the end of the value. */
+static char *
+finish_varlena(const AlexColumn *column, char *start, Size length, char **value)
+{
+	char	   *aligned = start + (TYPEALIGN(alignment(column), (uintptr_t) start) - (uintptr_t) start);
+
+	if (length + VARHDRSZ_SHORT <= VARATT_SHORT_MAX && !column->plain)
+	{
+		SET_VARSIZE_SHORT(start, length + VARHDRSZ_SHORT);
+		*value = start;
+		return start + VARHDRSZ_SHORT + length;
+	}
+	memmove(aligned + VARHDRSZ, start + VARHDRSZ_SHORT, length);
+	/* what is in front of an aligned header is zero: that tells it from a short one */
+	memset(start, 0, aligned - start);
+	SET_VARSIZE(aligned, length + VARHDRSZ);
+	*value = aligned;
+	return aligned + VARHDRSZ + length;
+}
+
+/* alex_string_value() of types of alex_bytes.h. */
+static char *
+image_value(const AlexColumn *column, const AlexStringCode *code, const uint64 *words, int n, uint64 flip, char *start, Size room,
+			char **value)
+{
+	uint8		few[256];
+	Size		most = Min(alex_string_most_bytes(n), ALEX_MOST_IMAGE_BYTES);
+	uint8	   *image = most > sizeof(few) ? palloc(most) : few;
+	Size		length = alex_decode_string(code, words, n, flip, image, most);
+	Datum		made;
+	char	   *end = NULL;
+
+	if (length != ALEX_BAD_STRING && alex_bytes_value(column->type, &column->form, image, length, &made))
+	{
+		length = VARSIZE(DatumGetPointer(made)) - VARHDRSZ;
+		if (length <= room)
+		{
+			memcpy(start + VARHDRSZ_SHORT, VARDATA(DatumGetPointer(made)), length);
+			end = finish_varlena(column, start, length, value);
+		}
+		pfree(DatumGetPointer(made));
+	}
+	if (image != few)
+		pfree(image);
+	return end;
+}
+
+char *
+alex_string_value(const AlexColumn *column, const AlexStringCode *code, const uint64 *words, int n, uint64 flip, char *start, char *end,
+				  char **value)
+{
+	Size		room = VARHDRSZ + alignment(column);
 	Size		length;
 
-	if (type == NAMEOID)
+	if (column->attlen > 0)
 	{
-		if (end - start < NAMEDATALEN)
+		Size		size = column->attlen;
+		char	   *aligned = start + (TYPEALIGN(alignment(column), (uintptr_t) start) - (uintptr_t) start);
+
+		if (end - aligned < (ptrdiff_t) size)
 			return NULL;
-		length = alex_decode_string(code, words, n, flip, start, NAMEDATALEN - 1);
+		memset(start, 0, aligned - start);
+		/* the type name always has a zero at its end */
+		length = alex_decode_string(code, words, n, flip, aligned, column->type == NAMEOID ? size - 1 : size);
 		if (length == ALEX_BAD_STRING)
 			return NULL;
-		memset(start + length, 0, NAMEDATALEN - length);
-		*value = start;
-		return start + NAMEDATALEN;
+		memset(aligned + length, 0, size - length);
+		*value = aligned;
+		return aligned + size;
 	}
 
-	if (end - start < VARHDRSZ + ALIGNOF_INT)
+	if (end - start < (ptrdiff_t) room)
 		return NULL;
-	length = alex_decode_string(code, words, n, flip, start + header, end - start - VARHDRSZ - ALIGNOF_INT);
-	if (length == ALEX_BAD_STRING)
-		return NULL;
-	if (length + header <= VARATT_SHORT_MAX)
-		SET_VARSIZE_SHORT(start, length + header);
-	else
-	{
-		char	   *aligned = start + (TYPEALIGN(ALIGNOF_INT, (uintptr_t) start) - (uintptr_t) start);
-
-		header = VARHDRSZ;
-		memmove(aligned + header, start + VARHDRSZ_SHORT, length);
-		/* what is in front of an aligned header is zero: that tells it from a short one */
-		memset(start, 0, aligned - start);
-		start = aligned;
-		SET_VARSIZE(start, length + header);
-	}
-	*value = start;
-	return start + header + length;
+	room = end - start - room;
+	if (alex_bytes_type(column->type))
+		return image_value(column, code, words, n, flip, start, room, value);
+	length = alex_decode_string(code, words, n, flip, start + VARHDRSZ_SHORT, room);
+	return length == ALEX_BAD_STRING ? NULL : finish_varlena(column, start, length, value);
 }
 
 /* ---- codes ---- */
@@ -113,20 +189,28 @@ alex_intern_code(const AlexCodeLengths *lengths)
 const AlexStringCode *
 alex_usual_code(Oid type, bool none_first)
 {
-	static const AlexStringCode *known[2][2];
-	bool		binary = type == BYTEAOID;
-	const AlexStringCode **code = &known[binary][none_first];
+	static const AlexStringCode *known[2][2][2];
+	bool		binary = type != TEXTOID && type != VARCHAROID && type != NAMEOID && type != BPCHAROID && type != JSONOID;
+	bool		headed = alex_bytes_headed(type);
+	const AlexStringCode **code = &known[binary][headed][none_first];
 
 	if (*code == NULL)
 	{
 		AlexCodeLengths lengths;
 
 		alex_default_code(binary, none_first, &lengths);
+		lengths.headed = headed;
 		*code = alex_intern_code(&lengths);
 		if (*code == NULL)
 			elog(ERROR, "alex has no usual string code");
 	}
 	return *code;
+}
+
+const AlexStringCode *
+alex_included_code(Oid type)
+{
+	return alex_usual_code(alex_bytes_headed(type) ? BYTEAOID : type, false);
 }
 
 bool

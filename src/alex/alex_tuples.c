@@ -231,7 +231,7 @@ form_variable(const AlexKeyInfo *info, const uint64 *tuple, int words, IndexTupl
 		{
 			char	   *value;
 
-			next = alex_string_value(column->type, place->code, alex_string_code_words(codes[c]), (int) codes[c][1], place->flip[0],
+			next = alex_string_value(column, place->code, alex_string_code_words(codes[c]), (int) codes[c][1], place->flip[0],
 									 next, end, &value);
 			if (next == NULL)
 				alex_bad_string(info);

@@ -48,8 +48,13 @@ reference_family(Oid family, Oid type)
 {
 	Oid			opclass;
 
-	if (get_opfamily_proc(family, type, type, BTORDER_PROC) == F_BTTEXT_PATTERN_CMP)
-		return TEXT_PATTERN_BTREE_FAM_OID;
+	switch (get_opfamily_proc(family, type, type, BTORDER_PROC))
+	{
+		case F_BTTEXT_PATTERN_CMP:
+			return TEXT_PATTERN_BTREE_FAM_OID;
+		case F_BTBPCHAR_PATTERN_CMP:
+			return BPCHAR_PATTERN_BTREE_FAM_OID;
+	}
 	opclass = alex_type_supported(type) ? GetDefaultOpClass(type, BTREE_AM_OID) : InvalidOid;
 	return OidIsValid(opclass) ? get_opclass_family(opclass) : InvalidOid;
 }
