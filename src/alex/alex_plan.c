@@ -138,8 +138,8 @@ mirrored_family(Oid family, Oid type)
 }
 
 /* Indexes of partitioned tables carry nothing of their access method but its OID. */
-static bool
-is_alex_index(const IndexOptInfo *index)
+bool
+alex_is_index(const IndexOptInfo *index)
 {
 	IndexAmRoutine *am;
 	bool		ours;
@@ -184,7 +184,7 @@ show_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, cell);
 
-		if (is_alex_index(index))
+		if (alex_is_index(index))
 			show_as_btree(index);
 	}
 }

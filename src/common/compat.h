@@ -187,6 +187,13 @@ typedef RelFileNode CompatLocator;
 /* A subscription's worker finds the rows to change by an index: 17 knows strategies of btree and hash only. */
 #define COMPAT_APPLY_NEEDS_BTREE (PG_VERSION_NUM >= 170000 && PG_VERSION_NUM < 180000)
 
+/* 18 counts the searches of a scan for EXPLAIN; access/genam.h, access/relscan.h */
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan(heap, rel, snapshot, nkeys) index_beginscan(heap, rel, snapshot, NULL, nkeys, 0)
+#else
+#define compat_index_beginscan(heap, rel, snapshot, nkeys) index_beginscan(heap, rel, snapshot, nkeys, 0)
+#endif
+
 /* Appends one zeroed block to the main fork; returns it pinned and exclusively locked. */
 static inline Buffer
 compat_extend_relation(Relation rel)

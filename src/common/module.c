@@ -7,6 +7,7 @@
 
 #include "alex.h"
 #include "alex_adopt.h"
+#include "alex_aggregate.h"
 #include "alex_constraint.h"
 #include "alex_default.h"
 #include "alex_foreign_key.h"
@@ -25,6 +26,7 @@ _PG_init(void)
 	alex_register_options();
 	alex_define_default();
 	alex_define_adoption();
+	alex_install_aggregate();
 	alex_define_route_memory();
 	alex_watch_upserts();
 	alex_install_planner_hook();
