@@ -350,6 +350,18 @@ find_groups(PlannerInfo *root, const PathTarget *target, Question *question)
 	return true;
 }
 
+/* Of keys with strings the places of columns differ: only their number can be told. */
+static bool
+is_answered_by_columns(const Question *question, const List *conditions)
+{
+	const IndexOptInfo *index = question->index;
+
+	for (int c = 0; c < index->nkeycolumns; c++)
+		if (alex_type_bits(index->opcintype[c]) == 0)
+			return conditions == NIL && question->grouped == 0 && question->columns == 0;
+	return true;
+}
+
 /* ---- costs ---- */
 
 /* The order of the result: that of the index, as far as it is of columns that are grouped by. */
@@ -468,7 +480,8 @@ add_path_of_index(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, I
 		return;
 	conditions = find_conditions(root, rel, index);
 	if (!conditions_are_exact(&question, conditions) || !find_groups(root, grouped_rel->reltarget, &question) ||
-		add_expression((Node *) grouped_rel->reltarget->exprs, &question) || add_expression((Node *) having, &question))
+		add_expression((Node *) grouped_rel->reltarget->exprs, &question) || add_expression((Node *) having, &question) ||
+		!is_answered_by_columns(&question, conditions))
 		return;
 
 	scan = create_index_path(root, index, conditions, NIL, NIL, NIL, ForwardScanDirection, false, NULL, 1.0, false);
