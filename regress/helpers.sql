@@ -156,7 +156,9 @@ BEGIN
 			set_config('enable_bitmapscan', (kind = 'bitmap')::text, false),
 			set_config('enable_sort', (kind = 'seq')::text, false),
 			set_config('enable_incremental_sort', 'off', false),
-			set_config('max_parallel_workers_per_gather', '0', false);
+			set_config('max_parallel_workers_per_gather', '0', false),
+			-- scans are to be tested, not what does without them
+			set_config('alex.enable_aggregate', 'off', false);
 END $$;
 
 CREATE OR REPLACE FUNCTION t_unforce() RETURNS void LANGUAGE plpgsql AS $$
@@ -165,6 +167,7 @@ BEGIN
 	FOREACH s IN ARRAY '{enable_seqscan,enable_indexscan,enable_indexonlyscan,enable_bitmapscan,enable_sort,enable_incremental_sort,max_parallel_workers_per_gather}'::text[] LOOP
 		EXECUTE 'RESET ' || s;
 	END LOOP;
+	PERFORM set_config('alex.enable_aggregate', 'on', false);
 END $$;
 
 CREATE OR REPLACE FUNCTION t_plan(q text) RETURNS text LANGUAGE plpgsql AS $$

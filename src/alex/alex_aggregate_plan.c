@@ -533,7 +533,7 @@ add_aggregate_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *inpu
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, cell);
 
-		if (alex_is_index(index))
+		if (alex_shown_index(index))
 			add_path_of_index(root, input_rel, output_rel, index, (List *) ((GroupPathExtraData *) extra)->havingQual);
 	}
 }

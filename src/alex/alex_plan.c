@@ -139,7 +139,7 @@ mirrored_family(Oid family, Oid type)
 
 /* Indexes of partitioned tables carry nothing of their access method but its OID. */
 bool
-alex_is_index(const IndexOptInfo *index)
+alex_shown_index(const IndexOptInfo *index)
 {
 	IndexAmRoutine *am;
 	bool		ours;
@@ -184,7 +184,7 @@ show_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, cell);
 
-		if (alex_is_index(index))
+		if (alex_shown_index(index))
 			show_as_btree(index);
 	}
 }

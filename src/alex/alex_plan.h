@@ -12,7 +12,7 @@
 extern void alex_install_planner_hook(void);
 
 /* Is it one of ours? */
-extern bool alex_is_index(const IndexOptInfo *index);
+extern bool alex_shown_index(const IndexOptInfo *index);
 
 /* Replaces row comparisons among the index conditions of a path by comparisons of their first columns. */
 extern void alex_replace_row_comparisons(PlannerInfo *root, IndexPath *path);
