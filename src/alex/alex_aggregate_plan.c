@@ -357,7 +357,7 @@ is_answered_by_columns(const Question *question, const List *conditions)
 	const IndexOptInfo *index = question->index;
 
 	for (int c = 0; c < index->nkeycolumns; c++)
-		if (alex_type_bits(index->opcintype[c]) == 0)
+		if (get_typlen(index->opcintype[c]) < 0 || index->opcintype[c] == NAMEOID)
 			return conditions == NIL && question->grouped == 0 && question->columns == 0;
 	return true;
 }

@@ -185,7 +185,7 @@ wide_to_numeric(Wide value)
 static Wide
 integer_sum(const AlexColumnSums *sums, const AlexKeyInfo *info)
 {
-	int			bits = alex_type_bits(info->column[sums->column].type);
+	int			bits = info->column[sums->column].attlen * BITS_PER_BYTE;
 	Wide		images = (Wide) sums->sum.high << 64 | sums->sum.low;
 
 	return images - ((Wide) sums->count << (bits - 1));
