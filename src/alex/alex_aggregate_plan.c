@@ -350,16 +350,16 @@ find_groups(PlannerInfo *root, const PathTarget *target, Question *question)
 	return true;
 }
 
-/* Of keys with strings the places of columns differ: only their number can be told. */
+/* Of keys with strings, and with INCLUDE columns, the places of columns differ: only their number can be told. */
 static bool
 is_answered_by_columns(const Question *question, const List *conditions)
 {
 	const IndexOptInfo *index = question->index;
+	bool		fixed = index->ncolumns == index->nkeycolumns;
 
 	for (int c = 0; c < index->nkeycolumns; c++)
-		if (get_typlen(index->opcintype[c]) < 0 || index->opcintype[c] == NAMEOID)
-			return conditions == NIL && question->grouped == 0 && question->columns == 0;
-	return true;
+		fixed = fixed && get_typlen(index->opcintype[c]) > 0 && index->opcintype[c] != NAMEOID;
+	return fixed || (conditions == NIL && question->grouped == 0 && question->columns == 0);
 }
 
 /* ---- costs ---- */
