@@ -53,7 +53,9 @@ BEGIN
 		PERFORM fill(t, am, 20000);
 	END LOOP;
 END $$;
-CREATE TABLE used (on_index bool);
+-- counted also where the transaction is rolled back
+CREATE SEQUENCE asked;
+CREATE SEQUENCE answered;
 -- the rows of a query, in one text
 CREATE FUNCTION rows_of(q text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -73,7 +75,10 @@ BEGIN
 	FOR line IN EXECUTE 'EXPLAIN ' || q LOOP
 		plan := plan || line;
 	END LOOP;
-	INSERT INTO used VALUES (plan LIKE '%AlexAggregate%');
+	PERFORM nextval('asked');
+	IF plan LIKE '%AlexAggregate%' THEN
+		PERFORM nextval('answered');
+	END IF;
 	answered := rows_of(q);
 	PERFORM set_config('alex.enable_aggregate', 'off', true);
 	unanswered := rows_of(q);
@@ -225,8 +230,8 @@ my @load;
 run_queries('under load', 'REPEATABLE READ', $queries / 4);
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'load'");
 finish_command($_) for @load;
-my ($used, $all) = split /\|/, $node->safe_psql('postgres', 'SELECT count(*) FILTER (WHERE on_index), count(*) FROM used');
-cmp_ok($used, '>', 0, "$used of the $all queries that were committed were answered from the index");
+my ($answered, $asked) = split /\|/, $node->safe_psql('postgres', 'SELECT a.last_value, b.last_value FROM answered a, asked b');
+cmp_ok($answered, '>', $asked / 3, "$answered of $asked queries were answered from the index");
 
 # ---- a ledger ----
 
