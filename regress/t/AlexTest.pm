@@ -35,7 +35,8 @@ sub new_node
 	my ($name, %init) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(%init);
+	# as regress/run's own server: the order of text is not the environment's
+	$node->init(extra => [ '--no-locale', '--encoding=UTF8' ], %init);
 	$node->append_conf('postgresql.conf', <<'CONF');
 shared_buffers = 64MB
 max_connections = 40

@@ -31,6 +31,7 @@ typedef struct SupportedType
 	bool		returnable;
 	Oid			compare;
 	bool		collated;		/* it looks at the collation */
+	bool		sort_keys;		/* those of ICU may be the images */
 } SupportedType;
 
 static const SupportedType supported_types[] = {
@@ -54,7 +55,7 @@ static const SupportedType supported_types[] = {
 	{MACADDROID, 48, true, F_MACADDR_CMP},
 	{MACADDR8OID, 64, true, F_MACADDR8_CMP},
 	{UUIDOID, 128, true, F_UUID_CMP},
-	{TEXTOID, 0, true, F_BTTEXTCMP, true},
+	{TEXTOID, 0, true, F_BTTEXTCMP, true, true},
 	{TEXTOID, 0, true, F_BTTEXT_PATTERN_CMP},
 	{NAMEOID, 0, true, F_BTNAMECMP, true},
 	{BYTEAOID, 0, true, F_BYTEACMP},
@@ -83,11 +84,15 @@ alex_type_supported(Oid type)
 }
 
 bool
-alex_returnable(Oid type, int32 typmod)
+alex_returnable(Oid type, int32 typmod, Oid collation)
 {
 	const SupportedType *found = find_type(type, InvalidOid);
 
-	return found != NULL && found->returnable && (!alex_bytes_type(type) || alex_bytes_returnable(type, typmod));
+	if (found == NULL || !found->returnable)
+		return false;
+	if (alex_bytes_type(type))
+		return alex_bytes_returnable(type, typmod);
+	return !OidIsValid(collation) || get_collation_isdeterministic(collation);
 }
 
 const char *
@@ -95,16 +100,18 @@ alex_collation_problem(Oid type, Oid compare, Oid collation)
 {
 	const SupportedType *found = find_type(type, compare);
 
-	if (found == NULL || !found->collated || alex_collation_is_bytewise(collation))
+	if (found == NULL || !found->collated || alex_collation_is_bytewise(collation) ||
+		(found->sort_keys && OidIsValid(collation) && compat_icu_locale(collation) != NULL))
 		return NULL;
-	return "Its order is not that of the bytes.";
+	return "Its order is not that of the bytes, nor that of sort keys of ICU.";
 }
 
 bool
 alex_column_returnable(Relation index, int column)
 {
 	return column >= IndexRelationGetNumberOfKeyAttributes(index) ||
-		alex_returnable(index->rd_opcintype[column], TupleDescAttr(RelationGetDescr(index), column)->atttypmod);
+		alex_returnable(index->rd_opcintype[column], TupleDescAttr(RelationGetDescr(index), column)->atttypmod,
+						index->rd_indcollation[column]);
 }
 
 /* Checks that a column of the key can be stored. */
@@ -154,6 +161,13 @@ describe_column(Relation index, int c, const SupportedType *type, const AlexColu
 	column->returnable = alex_column_returnable(index, c);
 	column->plain = att->attstorage == TYPSTORAGE_PLAIN;
 	alex_choose_bytes_form(type->type, att->atttypmod, &column->form);
+	column->collation = InvalidOid;
+	column->deterministic = true;
+	if (type->sort_keys && !alex_collation_is_bytewise(index->rd_indcollation[c]))
+	{
+		column->collation = index->rd_indcollation[c];
+		column->deterministic = get_collation_isdeterministic(column->collation);
+	}
 	column->sign = sign;
 	/* the null bit of a value is known; of a narrow column it is next to the image */
 	column->flip = sign ^ place->flip[0] ^ (!place->wide && place->nulls_first ? UINT64CONST(1) << place->null_shift : 0);

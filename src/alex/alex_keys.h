@@ -31,6 +31,8 @@ typedef struct AlexColumn
 	char		attalign;
 	bool		returnable;		/* the image tells the value */
 	bool		plain;			/* varlenas need a header of four bytes */
+	bool		deterministic;	/* strings that are not the same are not equal */
+	Oid			collation;		/* of ICU, whose sort keys the images are; or InvalidOid */
 	AlexBytesForm form;			/* of types of alex_bytes.h */
 	int16		offset;			/* of the value in an index tuple without NULL */
 	uint64		sign;			/* image ^ sign is the value of a type of one word ... */
@@ -84,8 +86,8 @@ extern bool alex_type_supported(Oid type);
 /* Why alex cannot store the values of a type in the order of a collation: a sentence, or NULL. */
 extern const char *alex_collation_problem(Oid type, Oid compare, Oid collation);
 
-/* Do the images of a key column with this type and typmod tell its values? */
-extern bool alex_returnable(Oid type, int32 typmod);
+/* Do the images of a key column with this type, typmod and collation tell its values? */
+extern bool alex_returnable(Oid type, int32 typmod, Oid collation);
 
 /* Do records tell the values of a column (from 0 on) of an index? */
 extern bool alex_column_returnable(Relation index, int column);

@@ -169,7 +169,7 @@ show_as_btree(IndexOptInfo *index)
 	}
 	memcpy(index->opfamily, families, index->nkeycolumns * sizeof(Oid));
 	get_atttypetypmodcoll(index->indexoid, 1, &type, &typmod, &collation);
-	if (alex_returnable(index->opcintype[0], typmod))
+	if (alex_returnable(index->opcintype[0], typmod, collation))
 		index->relam = BTREE_AM_OID;
 }
 

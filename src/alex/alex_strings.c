@@ -27,6 +27,42 @@ image_of(const AlexColumn *column, Oid type, Datum value, AlexString *string)
 	string->n = Min(string->n, ALEX_MOST_IMAGE_BYTES);
 }
 
+/*
+ * The image of a string in the order of a collation of ICU: its sort key, and if equal strings are the same a zero, which no sort key has, and
+ * the string.
+ */
+static void
+sort_key_of(const AlexColumn *column, AlexString *string)
+{
+	pg_locale_t locale = compat_icu_locale(column->collation);
+	void	   *plain = string->copy;
+	Size		behind = column->deterministic ? string->n + 1 : 0;
+	Size		room = 4 * string->n + 64;
+	Size		n;
+	char	   *image;
+
+	if (locale == NULL)
+		elog(ERROR, "collation %u is not one of ICU any more", column->collation);
+	image = palloc(room + behind);
+	n = compat_icu_sort_key(locale, string->bytes, string->n, image, room);
+	if (n >= room)
+	{
+		room = n + 1;
+		pfree(image);
+		image = palloc(room + behind);
+		n = compat_icu_sort_key(locale, string->bytes, string->n, image, room);
+	}
+	if (behind > 0)
+	{
+		image[n] = 0;
+		memcpy(image + n + 1, string->bytes, string->n);
+	}
+	string->bytes = string->copy = image;
+	string->n = n + behind;
+	if (plain)
+		pfree(plain);
+}
+
 void
 alex_string_of(const AlexColumn *column, Oid type, Datum value, Size most, AlexString *string)
 {
@@ -38,6 +74,8 @@ alex_string_of(const AlexColumn *column, Oid type, Datum value, Size most, AlexS
 		string->bytes = NameStr(*DatumGetName(value));
 		string->n = strnlen(string->bytes, NAMEDATALEN);
 		string->size = NAMEDATALEN;
+		if (OidIsValid(column->collation))
+			sort_key_of(column, string);
 		return;
 	}
 	if (type == InvalidOid && column->attlen > 0)
@@ -65,6 +103,8 @@ alex_string_of(const AlexColumn *column, Oid type, Datum value, Size most, AlexS
 	if ((Pointer) plain != DatumGetPointer(value))
 		string->copy = plain;
 	string->bytes = VARDATA_ANY(plain);
+	if (OidIsValid(column->collation))
+		sort_key_of(column, string);
 }
 
 static Size
@@ -120,6 +160,26 @@ image_value(const AlexColumn *column, const AlexStringCode *code, const uint64 *
 	return end;
 }
 
+/* alex_string_value() of sort keys with the string behind them. */
+static char *
+string_behind_key(const AlexColumn *column, const AlexStringCode *code, const uint64 *words, int n, uint64 flip, char *start, Size room,
+				  char **value)
+{
+	Size		most = alex_string_most_bytes(n);
+	char	   *image = palloc(most);
+	Size		length = alex_decode_string(code, words, n, flip, image, most);
+	const char *string = length == ALEX_BAD_STRING ? NULL : memchr(image, 0, length);
+	char	   *end = NULL;
+
+	if (string != NULL && (length -= string + 1 - image) <= room)
+	{
+		memcpy(start + VARHDRSZ_SHORT, string + 1, length);
+		end = finish_varlena(column, start, length, value);
+	}
+	pfree(image);
+	return end;
+}
+
 char *
 alex_string_value(const AlexColumn *column, const AlexStringCode *code, const uint64 *words, int n, uint64 flip, char *start, char *end,
 				  char **value)
@@ -149,6 +209,8 @@ alex_string_value(const AlexColumn *column, const AlexStringCode *code, const ui
 	room = end - start - room;
 	if (alex_bytes_type(column->type))
 		return image_value(column, code, words, n, flip, start, room, value);
+	if (OidIsValid(column->collation))
+		return string_behind_key(column, code, words, n, flip, start, room, value);
 	length = alex_decode_string(code, words, n, flip, start + VARHDRSZ_SHORT, room);
 	return length == ALEX_BAD_STRING ? NULL : finish_varlena(column, start, length, value);
 }

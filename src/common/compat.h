@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "access/reloptions.h"
+#include "catalog/pg_collation.h"
 #include "commands/vacuum.h"
 #include "storage/bufmgr.h"
 #include "utils/pg_locale.h"
@@ -236,6 +237,33 @@ compat_collation_is_c(Oid collation)
 	return pg_newlocale_from_collation(collation)->collate_is_c;
 #else
 	return lc_collate_is_c(collation);
+#endif
+}
+
+/* The locale of a collation of ICU; NULL if it is of another provider. */
+static inline pg_locale_t
+compat_icu_locale(Oid collation)
+{
+	pg_locale_t locale = pg_newlocale_from_collation(collation);
+
+	return locale != NULL && locale->provider == COLLPROVIDER_ICU ? locale : NULL;
+}
+
+/* The sort key of a string in a locale of ICU: returns its bytes, none of which is zero, and writes them if there is room for them and one more. */
+static inline Size
+compat_icu_sort_key(pg_locale_t locale, const char *string, Size n, char *key, Size room)
+{
+#if PG_VERSION_NUM >= 160000
+	return pg_strnxfrm(key, room, string, n, locale);
+#elif defined(USE_ICU)
+	UChar	   *wide;
+	int32_t		length = icu_to_uchar(&wide, string, n);
+	Size		bytes = ucol_getSortKey(locale->info.icu.ucol, wide, length, (uint8_t *) key, (int32_t) room);
+
+	pfree(wide);
+	return bytes - 1;
+#else
+	return 0;
 #endif
 }
 
