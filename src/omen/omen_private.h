@@ -62,8 +62,8 @@ typedef struct OmenItemChanges
 } OmenItemChanges;
 
 /*
- * The item at `place` of the page will be replaced by another of no greater MAXALIGNed length, padded to that. Asked before the change; omen_wal_item(), after it
- * or before, puts it into the record. Replay copies these bytes onto what is there.
+ * The item at `place` of the page, of old_length bytes, will be replaced by `length` bytes, which may be some more, as long as MAXALIGN makes them the same.
+ * Asked before the change; omen_wal_item(), after it or before, puts it into the record. Replay copies these bytes onto what is there.
  */
 extern void omen_item_changes(OmenItemChanges *changes, Page page, uint16 place, Size old_length, const char *item, Size length);
 extern void omen_wal_item(WalRecord *record, Buffer buffer, uint16 place, Size length, const OmenItemChanges *changes);

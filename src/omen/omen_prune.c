@@ -103,7 +103,8 @@ restore_row(Relation rel, Buffer buffer, OffsetNumber offnum, int *reclaimed)
 		header = (HeapTupleHeader) item.data;
 		copy_xmax(head.tuple.t_data, header);
 		header->t_ctid = head.tuple.t_self;
-		omen_item_changes(&changes, page, place, room, item.data, room);
+		/* what comes back may end in the alignment bytes of the head */
+		omen_item_changes(&changes, page, place, room, item.data, MAXALIGN(room));
 		START_CRIT_SECTION();
 		memcpy((char *) page + place, item.data, MAXALIGN(room));
 		omen_wal_item(&record, buffer, place, room, &changes);

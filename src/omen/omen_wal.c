@@ -36,7 +36,8 @@ omen_wal_line_pointer(WalRecord *record, Buffer buffer, OffsetNumber offnum)
 
 /*
  * Hint bits come and go without a record, so the infomasks that replay finds may be others than ours: they are always told, as is xmin. Command ids
- * differ, too, but mean nothing where that matters.
+ * differ, too, but mean nothing where that matters. Behind the old item's end nothing is known of what replay finds: heap's records do not carry the
+ * alignment bytes, which here may be what is left of a row that was there before.
  */
 void
 omen_item_changes(OmenItemChanges *changes, Page page, uint16 place, Size old_length, const char *item, Size length)
@@ -52,7 +53,7 @@ omen_item_changes(OmenItemChanges *changes, Page page, uint16 place, Size old_le
 	at = omen_diff_put(at, place, item, sizeof(TransactionId));
 	at += omen_diff_encode(old, old_length, item, sizeof(TransactionId), masks, place, at, masks);
 	at = omen_diff_put(at, place + masks, item + masks, masks_end - masks);
-	size = omen_diff_encode(old, MAXALIGN(old_length), item, masks_end, MAXALIGN(length), place, at, MAXALIGN(length) / 2);
+	size = omen_diff_encode(old, old_length, item, masks_end, length, place, at, MAXALIGN(length) / 2);
 	changes->size = size == OMEN_DIFF_TOO_LONG ? 0 : at + size - changes->bytes;
 }
 
