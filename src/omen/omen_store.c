@@ -451,6 +451,7 @@ omen_store_append(WalRecord *record, Buffer buffer, const OmenFormed *formed)
 static struct
 {
 	bool		on;
+	int			most;
 	int			n;
 	int			next;			/* to be given up when there are more */
 	Buffer		buffers[KEPT_PAGES];
@@ -460,7 +461,9 @@ static struct
 void
 omen_store_keep(void)
 {
-	kept.on = true;
+	/* no more than our share of the buffers, or others, or we, would find none that is not pinned */
+	kept.most = Min(KEPT_PAGES, NBuffers / MaxBackends);
+	kept.on = kept.most > 0;
 	kept.n = kept.next = 0;
 }
 
@@ -488,12 +491,12 @@ lock_for_reading(Relation rel, BlockNumber block)
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (!kept.on)
 		return buffer;
-	if (kept.n < KEPT_PAGES)
+	if (kept.n < kept.most)
 		place = kept.n++;
 	else
 	{
 		place = kept.next;
-		kept.next = (kept.next + 1) % KEPT_PAGES;
+		kept.next = (kept.next + 1) % kept.most;
 		UnlockReleaseBuffer(kept.buffers[place]);
 	}
 	kept.buffers[place] = buffer;
