@@ -503,7 +503,7 @@ variable_values(const AlexKeyInfo *info, const uint64 *record, AlexValueSpace *s
 		}
 		else
 		{
-			Size		most = alex_string_most_bytes((int) code[1]) + 2 * sizeof(uint64) + NAMEDATALEN;
+			Size		most = alex_string_most_bytes((int) code[1] + 1) + 2 * sizeof(uint64) + NAMEDATALEN;
 			char	   *start = palloc(most);
 			char	   *value;
 

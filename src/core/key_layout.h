@@ -340,7 +340,7 @@ alex_code_isnull(const AlexColumnPlace *place, const uint64_t *code)
 	uint64_t null_bit;
 
 	if (place->code != NULL)
-		return code[1] > 0 && alex_string_is_none(place->code, place->flip[0], *alex_string_code_words(code));
+		return alex_string_is_none(place->code, place->flip[0], code[1] > 0 ? *alex_string_code_words(code) : 0);
 	null_bit = place->wide ? code[place->words] : code[0] >> place->null_shift;
 	return ((null_bit & 1) != 0) != place->nulls_first;
 }

@@ -121,7 +121,8 @@ usual_count(int byte)
 class BitReader
 {
   public:
-	BitReader(const uint64_t *words, int n, uint64_t flip) : words_(words), n_(n), flip_(flip)
+	BitReader(const uint64_t *words, int n, uint64_t flip)
+		: words_(words), n_(n), end_(n + (missing_end(words, n, flip) ? 1 : 0)), flip_(flip)
 	{
 		this_ = word(0);
 		next_ = word(1);
@@ -138,19 +139,26 @@ class BitReader
 	{
 		offset_ += bits;
 		if (offset_ < ALEX_STRING_WORD_BITS)
-			return at_ < n_;
+			return at_ < end_;
 		offset_ -= ALEX_STRING_WORD_BITS;
 		at_++;
 		this_ = next_;
 		next_ = word(at_ + 1);
-		return at_ < n_ || (at_ == n_ && offset_ == 0);
+		return at_ < end_ || (at_ == end_ && offset_ == 0);
 	}
 
   private:
+	/** A key's last words are left out if they are zero: can that be the last one of a string? */
+	static bool missing_end(const uint64_t *words, int n, uint64_t flip)
+	{
+		return flip == 0 && (n == 0 || (words[n - 1] & 1) != 0);
+	}
+
 	uint64_t word(int i) const { return i < n_ ? (words_[i] ^ flip_) & ~UINT64_C(1) : 0; }
 
 	const uint64_t *words_;
 	int n_;
+	int end_; // words, with the one that is left out
 	uint64_t flip_;
 	int at_ = 0;
 	int offset_ = 0; // in the word, 0 .. 62
@@ -306,8 +314,6 @@ decode(const AlexStringCode *code, const uint64_t *words, int n, uint64_t flip, 
 	const unsigned end = code->end;
 	size_t found = 0;
 
-	if (n <= 0)
-		return ALEX_BAD_STRING;
 	for (BitReader reader(words, n, flip);;)
 	{
 		const unsigned symbol = symbol_at(*code, reader.peek());

@@ -105,7 +105,7 @@ alex_string_most_bytes(int n)
 #define ALEX_BAD_STRING SIZE_MAX
 
 /*
- * Reads a string of n words, of which there are at most "max" bytes. Returns their number; ALEX_BAD_STRING if the words are no string's, or
+ * Reads a string of n words, of which there are at most "max" bytes; its last word may be left out if it is zero. Returns their number; ALEX_BAD_STRING if the words are no string's, or
  * there are more.
  */
 size_t alex_decode_string(const AlexStringCode *code, const uint64_t *words, int n, uint64_t flip, void *bytes, size_t max);
