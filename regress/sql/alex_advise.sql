@@ -36,6 +36,15 @@ SELECT t, c, good, report FROM (VALUES ('large'::regclass), ('small')) t (t),
 	unnest('{serial,lines,at,random,few,mixed,uuid4,nulls,"few, random","serial DESC","at DESC NULLS LAST, few"}'::text[]) c, check_estimate(t, c);
 SELECT * FROM check_estimate('empty', 'k');
 
+-- Strings: the codes are chosen when an index is built, so the estimate is an upper bound. What is too long for a record is no error.
+CREATE TABLE strings (s text COLLATE "C", n name);
+INSERT INTO strings SELECT 'user' || bits(i) % 1000000 || '@example.com' || CASE WHEN i % 1000 = 0 THEN repeat(md5(i::text), 60) ELSE '' END, 'n' || i
+	FROM generate_series(1, 5000) i;
+CREATE INDEX strings_s ON strings (s);
+CREATE INDEX strings_n ON strings (n);
+SELECT index, alex_bytes BETWEEN 50000 AND bytes AS smaller, problem FROM alex_advise('adv', 'strings') WHERE index IS NOT NULL;
+DROP TABLE strings;
+
 -- A btree full of what nobody needs: its size says nothing.
 CREATE INDEX bloated ON large (random);
 DELETE FROM large WHERE serial % 4 <> 0;

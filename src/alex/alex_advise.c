@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/nbtree.h"
 #include "access/relation.h"
@@ -109,6 +110,20 @@ add_record(Estimate *estimate, const Datum *values, const bool *isnull, ItemPoin
 	estimate->n++;
 }
 
+/* Strings that may be too long for a record are left out: how alex would refuse them is of no interest here. */
+static bool
+has_long_strings(const Estimate *estimate, const Datum *values, const bool *isnull)
+{
+	Size		bytes = 0;
+
+	for (int c = 0; c < estimate->key.columns; c++)
+	{
+		if (TupleDescAttr(RelationGetDescr(estimate->index), c)->attlen == -1 && !isnull[c])
+			bytes += toast_raw_datum_size(values[c]);
+	}
+	return bytes > estimate->key.words * sizeof(uint64) / 3;
+}
+
 /* The records of one entry, which are several where the btree has put equal keys into one. */
 static void
 add_entry(Estimate *estimate, IndexTuple entry, Size room)
@@ -119,6 +134,8 @@ add_entry(Estimate *estimate, IndexTuple entry, Size room)
 	if (room < sizeof(IndexTupleData) || IndexTupleSize(entry) > room)
 		return;
 	index_deform_tuple(entry, RelationGetDescr(estimate->index), values, isnull);
+	if (has_long_strings(estimate, values, isnull))
+		return;
 	if (!BTreeTupleIsPosting(entry))
 	{
 		add_record(estimate, values, isnull, &entry->t_tid);
