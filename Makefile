@@ -4,6 +4,7 @@
 #   make PG_CONFIG=/usr/lib/postgresql/15/bin/pg_config
 #   make WERROR=1                                   warnings are errors, as in CI
 #   make core-test | core-bench | core-fuzz         src/core alone; needs no PostgreSQL
+#   make dist                                       a release for PGXN
 #
 # Needs a C++20 compiler and the headers of Boost (Debian: libboost-dev), of which nothing is linked.
 #
@@ -40,9 +41,9 @@ core_flags = -std=c++20 -O2 -g -fno-exceptions -fno-rtti -fvisibility=hidden -fn
 
 # ---- the extension ----
 
-core_goals = core-test core-bench core-fuzz core-clean
+core_goals = core-test core-bench core-fuzz core-clean dist
 
-# The core's own targets work without any PostgreSQL, so the rest is read only for the others.
+# The core's own targets, and dist, work without any PostgreSQL, so the rest is read only for the others.
 ifneq ($(filter-out $(core_goals),$(or $(MAKECMDGOALS),all)),)
 
 PG_CONFIG ?= pg_config
@@ -96,6 +97,9 @@ endif
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+# Nothing is linked that is not found without a path of its own.
+rpath =
 
 # The server's headers as system headers: their warnings are not ours. (The compiler then
 # drops the -I of the same directory.)
@@ -202,3 +206,11 @@ core-fuzz: $(core_fuzzers)
 
 core-clean:
 	rm -rf $(core_build)
+
+# ---- a release ----
+
+# What PGXN takes: the committed tree as build/NAME-VERSION.zip.
+dist_name = omen_alex-$(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)/omen_alex.control)
+dist:
+	@mkdir -p build
+	git archive --format zip --prefix=$(dist_name)/ -o build/$(dist_name).zip HEAD

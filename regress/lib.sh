@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # lib.sh - what regress/run and bench/demo share: finding or installing what they need, building,
 # and a throwaway server.
 #
@@ -42,7 +43,7 @@ have_perl_module() { perl -e "require $1" 2>/dev/null; }
 # The major version of a server that is Debian's own; nothing for others.
 debian_major() { sed -n 's,^/usr/lib/postgresql/\([0-9]*\)/.*,\1,p' <<<"$1"; }
 
-# Prints the Debian packages that are missing; the arguments name the groups needed: build, docs, test, torture.
+# Prints the Debian packages that are missing; the arguments name the groups needed: build, docs, lint, package, test, torture.
 missing_packages() {
 	local group major
 
@@ -56,6 +57,16 @@ missing_packages() {
 				;;
 			docs)
 				command -v cmark-gfm >/dev/null || echo cmark-gfm
+				;;
+			lint)
+				command -v shellcheck >/dev/null || echo shellcheck
+				;;
+			package)
+				[ -n "$(debian_major "${PG_CONFIG:-$(find_pg_config)}")" ] || continue
+				command -v dpkg-buildpackage >/dev/null || echo dpkg-dev
+				command -v dh >/dev/null || echo debhelper
+				command -v lintian >/dev/null || echo lintian
+				[ -e /usr/share/doc/postgresql-server-dev-all ] || echo postgresql-server-dev-all
 				;;
 			test)
 				have_header gtest/gtest.h || echo libgtest-dev
@@ -131,7 +142,7 @@ need_packages() {
 NO_CLUSTER_CONF=/etc/postgresql-common/createcluster.d/omen_alex_setup.conf
 NO_CLUSTER=
 install_packages() {
-	local conf=$NO_CLUSTER_CONF server= status=0
+	local conf=$NO_CLUSTER_CONF server='' status=0
 
 	if printf '%s\n' "$@" | grep -qx 'postgresql-[0-9]*'; then server=1; fi
 	if [ -n "$server" ]; then
@@ -299,7 +310,7 @@ make_server_usable() {
 start_server() {
 	export PGHOST=$WORK PGPORT=54329 PGUSER=postgres PGDATABASE=postgres PGCONNECT_TIMEOUT=30
 	unset PGPASSWORD PGSERVICE PGOPTIONS PGSSLMODE 2>/dev/null || true
-	cd "$WORK"
+	cd "$WORK" || return
 	as_user "$BINDIR/initdb" -D "$WORK/data" -U postgres -A trust -E UTF8 --no-locale -N >"$WORK/log/initdb.log" 2>&1 ||
 		{ cat "$WORK/log/initdb.log" >&2; die "initdb failed"; }
 	# fsync off: what is tested or measured here never has to survive the machine.
