@@ -30,6 +30,11 @@ SELECT bool_and(f), bool_or(f), every(f), count(f) FROM ag WHERE f;
 SELECT bool_and(f), bool_or(f), every(f), count(f) FROM ag;
 SELECT count(*) FROM ag WHERE g = 4 AND v IS NULL;
 SELECT g FROM ag GROUP BY g ORDER BY g DESC LIMIT 2;
+-- each group once, though it is in several ranges
+SELECT ag_answered('SELECT g FROM ag WHERE g = 3 AND v IN (3, 13, 23) GROUP BY g');
+SELECT g FROM ag WHERE g = 3 AND v IN (3, 13, 23) GROUP BY g;
+SELECT g FROM ag WHERE g IN (3, 5) AND v IN (3, 13, 23, 5, 15) GROUP BY g;
+SELECT g, v FROM ag WHERE g = 3 AND v IN (3, 13, 23) GROUP BY g, v;
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF, FORMAT JSON) SELECT count(*) FROM ag WHERE k < 0 \g /dev/null
 
 -- conditions and outputs for which it is not
@@ -117,6 +122,9 @@ SELECT sum(s), avg(s), min(s), max(s) FROM ag_ends;
 INSERT INTO ag_ends SELECT 1, '1e308', '3e38', 1 FROM generate_series(1, 3);
 SELECT sum(d) FROM ag_ends WHERE d < 1.1e308;
 SELECT sum(r) FROM ag_ends WHERE r < 3.1e38::float4;
+DELETE FROM ag_ends WHERE i > 0;
+SELECT ag_answered('SELECT sum(d), avg(d) FROM ag_ends WHERE d = 0');
+SELECT sum(d), avg(d) FROM ag_ends WHERE d = 0;
 RESET enable_seqscan;
 
 -- nothing in it
@@ -149,6 +157,14 @@ SELECT count(*) FROM ag;
 SELECT g, count(*) FROM ag GROUP BY g ORDER BY g;
 SELECT sum(k) FROM ag;
 RESET ROLE;
+GRANT SELECT ON ag TO regress_alex_answers;
+CREATE AGGREGATE ag_least(int4) (SFUNC = int4smaller, STYPE = int4, SORTOP = <);
+REVOKE EXECUTE ON FUNCTION ag_least FROM PUBLIC;
+SELECT ag_answered('SELECT ag_least(g), count(*) FROM ag');
+SET ROLE regress_alex_answers;
+SELECT ag_least(g), count(*) FROM ag;
+RESET ROLE;
+DROP AGGREGATE ag_least(int4);
 DROP POLICY few ON ag;
 ALTER TABLE ag DISABLE ROW LEVEL SECURITY;
 REVOKE ALL ON ag FROM regress_alex_answers;

@@ -18,6 +18,8 @@
 #include "alex_aggregate.h"
 
 #include "access/genam.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "executor/nodeIndexscan.h"
 #include "miscadmin.h"
@@ -25,6 +27,7 @@
 #include "parser/parsetree.h"
 #include "pgstat.h"
 #include "storage/predicate.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -397,6 +400,9 @@ find_group(AggregateState *state)
 		need_entries(state, (Size) (1 + alex_delta_count(state->leaf.data)) * (so->index.words + 1));
 		if (alex_collect(state->leaf.data, so->low, so->high, false, 1, state->entries, &more) > 0)
 		{
+			/* or this group would be found again and again */
+			if (alex_compare(state->entries, so->low, so->index.words) < 0)
+				alex_corrupt(state->scan->indexRelation, so->leaf, "Records are out of order");
 			memcpy(state->group, state->entries, (so->index.words + 1) * sizeof(uint64));
 			find_group_end(state, state->group);
 			return true;
@@ -485,7 +491,7 @@ read_rows(AggregateState *state)
 	return true;
 }
 
-/* Where only one row of a group is wanted: the rest of it need not be read. */
+/* Where only one row of a group is wanted: the rest of it need not be read, which further ranges may have more of. */
 static void
 skip_group(AggregateState *state)
 {
@@ -497,9 +503,13 @@ skip_group(AggregateState *state)
 		state->next++;
 	if (state->next < state->n || alex_compare(so->low, state->group_end, words) >= 0)
 		return;
-	alex_copy_position(so, so->low, state->group_end);
-	if (so->plan.filtered && !range_is_over(so))
-		alex_scan_skip(so);
+	do
+	{
+		if (alex_compare(so->low, state->group_end, words) < 0)
+			alex_copy_position(so, so->low, state->group_end);
+		if (so->plan.filtered && !range_is_over(so))
+			alex_scan_skip(so);
+	} while (range_is_over(so) && alex_scan_enter_range(so, so->current + 1));
 	if (!alex_covers((Page) state->leaf.data, 0, so->low))
 		so->block = InvalidBlockNumber;
 	state->batch = FIRST_ROWS;
@@ -646,10 +656,11 @@ next_result(ScanState *node)
 	return store_result(state);
 }
 
+/* Within EvalPlanQual the slot is ours to fill. */
 static bool
 recheck_result(ScanState *node, TupleTableSlot *slot)
 {
-	return true;
+	return !TupIsNull(next_result(node));
 }
 
 static TupleTableSlot *
@@ -669,6 +680,26 @@ sums_of(AggregateState *state, int column)
 	return &state->sums[state->nsums++];
 }
 
+/* Who may not call an aggregate does not get its result either. */
+static void
+check_permissions(const CustomScan *plan)
+{
+	ListCell   *cell;
+
+	foreach(cell, plan->custom_scan_tlist)
+	{
+		const Aggref *aggregate = (const Aggref *) lfirst_node(TargetEntry, cell)->expr;
+		AclResult	result;
+
+		if (!IsA(aggregate, Aggref))
+			continue;
+		result = compat_function_aclcheck(aggregate->aggfnoid, GetUserId(), ACL_EXECUTE);
+		if (result != ACLCHECK_OK)
+			aclcheck_error(result, OBJECT_AGGREGATE, get_func_name(aggregate->aggfnoid));
+		InvokeFunctionExecuteHook(aggregate->aggfnoid);
+	}
+}
+
 static void
 begin(CustomScanState *node, EState *estate, int eflags)
 {
@@ -677,6 +708,7 @@ begin(CustomScanState *node, EState *estate, int eflags)
 	List	   *settings = (List *) list_nth(plan->custom_private, ALEX_AGGREGATE_SETTINGS);
 	List	   *answers = (List *) list_nth(plan->custom_private, ALEX_AGGREGATE_ANSWERS);
 
+	check_permissions(plan);
 	state->context = CurrentMemoryContext;
 	state->grouped = list_nth_int(settings, ALEX_GROUPED) != 0;
 	state->group_columns = list_nth_int(settings, ALEX_GROUP_COLUMNS);

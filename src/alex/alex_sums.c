@@ -47,8 +47,9 @@ alex_sums_reset(AlexColumnSums *sums)
 {
 	sums->count = 0;
 	sums->sum = (AlexSum) {0, 0};
-	sums->float_sum = 0;
-	sums->float4_sum = 0;
+	/* what changes nothing it is added to, -0.0 neither */
+	sums->float_sum = -0.0;
+	sums->float4_sum = -0.0f;
 	sums->infinite = false;
 	sums->values = 0;
 }
@@ -223,7 +224,8 @@ static Datum
 avg_result(const AlexColumnSums *sums, const AlexKeyInfo *info)
 {
 	if (sums->floating)
-		return Float8GetDatum(finite_sum(sums, sums->float_sum) / (double) sums->count);
+		/* here PostgreSQL begins with +0.0 */
+		return Float8GetDatum((finite_sum(sums, sums->float_sum) + 0.0) / (double) sums->count);
 	return DirectFunctionCall2(numeric_div, wide_to_numeric(integer_sum(sums, info)), wide_to_numeric((Wide) sums->count));
 }
 

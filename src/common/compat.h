@@ -188,6 +188,13 @@ typedef RelFileNode CompatLocator;
 /* A subscription's worker finds the rows to change by an index: 17 knows strategies of btree and hash only. */
 #define COMPAT_APPLY_NEEDS_BTREE (PG_VERSION_NUM >= 170000 && PG_VERSION_NUM < 180000)
 
+/* 16 has one function for the rights to objects of all kinds; utils/acl.h, catalog/pg_proc.h */
+#if PG_VERSION_NUM >= 160000
+#define compat_function_aclcheck(oid, role, mode) object_aclcheck(ProcedureRelationId, oid, role, mode)
+#else
+#define compat_function_aclcheck(oid, role, mode) pg_proc_aclcheck(oid, role, mode)
+#endif
+
 /* 18 counts the searches of a scan for EXPLAIN; access/genam.h, access/relscan.h */
 #if PG_VERSION_NUM >= 180000
 #define compat_index_beginscan(heap, rel, snapshot, nkeys) index_beginscan(heap, rel, snapshot, NULL, nkeys, 0)
