@@ -84,6 +84,9 @@ EXECUTE p(5000);
 RESET plan_cache_mode;
 SELECT y, (SELECT count(*) FROM ag WHERE k < y) FROM generate_series(0, 40, 10) y;
 SELECT y, n FROM (VALUES (1), (3), (11)) t (y), LATERAL (SELECT count(*) AS n FROM ag WHERE g = y) s;
+-- EXPLAIN knows whose columns parameters are, whatever it has shown before
+SELECT btrim(line) FROM ag_plan('SELECT (SELECT count(*) FROM ag WHERE k = y.y) + s.n FROM generate_series(1, 3) y,
+	(SELECT g, count(*) AS n FROM ag WHERE g < 5 GROUP BY g OFFSET 0) s WHERE s.g = y.y') line WHERE line LIKE '%Index Cond%' ORDER BY btrim(line) COLLATE "C";
 SELECT count(*) FROM ag WHERE k < (SELECT max(g) FROM ag);
 WITH a AS MATERIALIZED (SELECT g, count(*) AS n FROM ag GROUP BY g) SELECT sum(n) FROM a;
 SELECT count(*) FROM ag WHERE k < 100 UNION ALL SELECT count(*) FROM ag WHERE g = 3;

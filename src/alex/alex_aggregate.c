@@ -773,7 +773,9 @@ explain(CustomScanState *node, List *ancestors, ExplainState *es)
 						quote_identifier(get_rel_name(exec_rt_fetch(scan->scan.scanrelid, node->ss.ps.state)->relid)), es);
 	if (scan->indexqualorig != NIL)
 	{
-		List	   *context = set_deparse_context_plan(es->deparse_cxt, &scan->scan.plan, lcons(plan, ancestors));
+		/* lcons() changes the list it is given, which is EXPLAIN's own */
+		List	   *parents = lcons(plan, list_copy(ancestors));
+		List	   *context = set_deparse_context_plan(es->deparse_cxt, &scan->scan.plan, parents);
 		Node	   *condition = (Node *) make_ands_explicit(scan->indexqualorig);
 		bool		prefix = es->verbose || list_length(es->rtable) > 1;
 
