@@ -1,0 +1,61 @@
+-- Strings as keys: what is more than order, which alex_types and alex_columns compare.
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/helpers.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
+
+CREATE TABLE strings (id int4, email text COLLATE "C", n name, code varchar(40) COLLATE "C", raw bytea);
+INSERT INTO strings SELECT i, 'user' || i || '@example.com', 'n' || i % 50, CASE WHEN i % 10 > 0 THEN 'c' || i % 7 END, decode(md5(i::text), 'hex')
+FROM generate_series(1, 2000) i;
+CREATE UNIQUE INDEX strings_email ON strings USING :am (email);
+CREATE INDEX strings_code ON strings USING :am (code DESC, n, id);
+CREATE INDEX strings_raw ON strings USING :am (raw);
+VACUUM ANALYZE strings;
+
+-- Beginnings of strings are ranges, for LIKE and regular expressions.
+SELECT t_force('only');
+EXPLAIN (COSTS OFF) SELECT email FROM strings WHERE email LIKE 'user199%';
+SELECT count(*), min(email), max(email) FROM strings WHERE email LIKE 'user199%';
+SELECT count(*), min(email), max(email) FROM strings WHERE email ~ '^user199[0-4]@';
+SELECT count(*) FROM strings WHERE code = 'c3' AND n >= 'n4' AND n < 'n5';
+SELECT count(*) FROM strings WHERE code IS NULL AND n = 'n10'::text;
+SELECT id, code FROM strings WHERE n = 'n7' AND id < 300 ORDER BY code DESC, n, id;
+SELECT count(*) FROM strings WHERE raw > '\x80' AND raw < '\x81';
+SELECT t_unforce();
+
+-- Uniqueness, by values of any form: short, compressed, out of line.
+INSERT INTO strings (email) VALUES ('user7@example.com');
+INSERT INTO strings (id, email) VALUES (-7, 'user7@example.com') ON CONFLICT (email) DO UPDATE SET id = excluded.id;
+SELECT id FROM strings WHERE email = 'user7@example.com';
+INSERT INTO strings (email) VALUES (repeat('ab', 100)), ('');
+INSERT INTO strings (email) VALUES (repeat('ab', 100));
+INSERT INTO strings (email) VALUES ('');
+CREATE TABLE strings_child (email text COLLATE "C" REFERENCES strings (email) ON UPDATE CASCADE);
+INSERT INTO strings_child VALUES ('user8@example.com');
+INSERT INTO strings_child VALUES ('nobody');
+UPDATE strings SET email = 'other' WHERE email = 'user8@example.com';
+SELECT * FROM strings_child;
+CREATE TABLE strings_excluded (t text COLLATE "C", EXCLUDE USING :am (t WITH =));
+INSERT INTO strings_excluded VALUES ('a'), ('b');
+INSERT INTO strings_excluded VALUES ('a');
+
+-- Too long: nothing is lost, and the error is that of a limit.
+SELECT t_refused(format('INSERT INTO strings (email) VALUES (%L)', repeat('xyz', 100000)), '54000') AS "1 MB";
+SELECT t_refused($$INSERT INTO strings (email) SELECT string_agg(md5(i::text), '') FROM generate_series(1, 2000) i$$, '54000') AS "out of line";
+SELECT t_force('index');
+SELECT count(*) FROM strings WHERE email = repeat('xyz', 100000) OR email > repeat('xyz', 100000);
+SELECT count(*) FROM strings WHERE email < (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 2000) i);
+SELECT t_unforce();
+
+-- Codes made for what is there and the usual ones give the same answers.
+DELETE FROM strings WHERE id % 3 = 0;
+REINDEX TABLE strings;
+TRUNCATE strings_child;
+SELECT alex_check('strings_email', true), alex_check('strings_code', true), alex_check('strings_raw', true);
+BEGIN;
+TRUNCATE strings, strings_child;
+INSERT INTO strings SELECT i, repeat(chr(64 + i % 64), i % 30) || i, NULL, NULL, NULL FROM generate_series(1, 500) i;
+COMMIT;
+SELECT alex_check('strings_email', true), count(*), count(DISTINCT email) FROM strings;
+DROP TABLE strings, strings_child, strings_excluded;
