@@ -69,3 +69,4 @@ INSERT INTO conv SELECT 'k' || g FROM generate_series(1, 300) g;
 CALL alex_convert('conv_pkey');
 SELECT alex_check('conv_pkey', true);
 DROP TABLE words, keys, twice, conv;
+DROP FUNCTION differs(text, text), rows_of(text, text);

@@ -111,3 +111,4 @@ INSERT INTO conv VALUES (7.00, '10.1.1.1', 0);
 INSERT INTO conv VALUES (7.01, '10.0.0.7', 0);
 SELECT alex_check('conv_pkey', true), alex_check('conv_i_key', true);
 DROP TABLE types, one, two, mod, long, conv;
+DROP FUNCTION differs(text, text), rows_of(text, text);
