@@ -40,7 +40,8 @@ my %field = (
 	low_tie => [ 96, 'Q' ],
 	high_key => [ 104, 'Q' ],
 	high_tie => [ 120, 'Q' ],
-	meta_unused => [ 36, 'L' ],);
+	meta_strings => [ 36, 'L' ],
+	meta_rest => [ 60, 'L' ],);
 
 my $file;    # the file being damaged
 
@@ -184,7 +185,8 @@ my $parted = get($child, 'left');                # ... and its left half
 my @damage = (
 	# the metapage
 	[ 'meta_magic', 0, sub { put(0, 'magic', 0) }, 0, qr/The metapage is missing/ ],
-	[ 'meta_unused', 0, sub { put(0, 'meta_unused', 1) }, 0, qr/The metapage differs/ ],
+	[ 'meta_strings', 0, sub { put(0, 'meta_strings', 1) }, 0, qr/The metapage has no codes for the string columns/ ],
+	[ 'meta_rest', 0, sub { put(0, 'meta_rest', 1) }, 0, qr/The metapage differs/ ],
 	[ 'meta_zero', 0, sub { put_page(0, "\0" x BLOCK) }, 0, qr/The metapage is missing/ ],
 
 	# the file
