@@ -126,8 +126,7 @@ sub make_table
 	sql(qq{CREATE TABLE $name (id int, v int, pad text) USING omen WITH (autovacuum_enabled = off);
 		INSERT INTO $name SELECT i, i, repeat('p', 90) FROM generate_series(1, 400) i;
 		CREATE INDEX ${name}_id ON $name (id);
-		CREATE INDEX ${name}_pad ON $name (pad);
-		BEGIN; UPDATE $name SET v = -v; ROLLBACK;});
+		BEGIN; UPDATE $name SET } . ($name eq 'text_long_older' ? q{pad = repeat('q', 20)} : 'v = -v') . '; ROLLBACK');
 }
 my %links = (link_end => sub { (length($_[0]) / BLOCK + 5, 24) }, link_far => sub { (FAR, 24) }, link_own => sub { (0, 24) },
 	link_rows => sub { (1, 24) }, link_out => sub { ($_[1], 8176) }, link_page => sub { (NO_BLOCK, 8184 - 16) });
@@ -153,7 +152,13 @@ for my $name (@tables)
 	elsif ($name eq 'cut') { $data = substr($data, 0, 3 * BLOCK); }
 	# the length of the text, behind two integers
 	elsif ($name eq 'text_long') { substr($data, $at + 24 + 8, 4) = pack('L', 0x7FFFFFFC); }
-	else { substr($data, $block * BLOCK + $offset + 16 + 24 + 8, 4) = pack('L', 0x7FFFFFFC); }
+	# what is stored of the older version is what differs from the newer one, its text with the byte of its length
+	else
+	{
+		my $text = index($data, 'p' x 80, $block * BLOCK + $offset);
+		die "the older version's text is not where it should be" if $text < 0 || $text > $block * BLOCK + $offset + 100;
+		substr($data, $text - 1, 4) = pack('L', 0x7FFFFFFC);
+	}
 	spew($path{$name}, $data);
 }
 $node->start;
@@ -175,9 +180,9 @@ for my $name (sort keys %links)
 }
 for my $name (qw(text_long text_long_older))
 {
-	# the head was rolled back, so that only the version behind it is copied
-	like(try("VACUUM FULL $name"), $name eq 'text_long' ? qr/^$/ : $documented, "$name: VACUUM FULL");
-	like(try("CLUSTER $name USING ${name}_pad"), $name eq 'text_long' ? qr/^$/ : $documented, "$name: CLUSTER");
+	# the head was rolled back, so that only the version behind it is copied, which is made of the head's bytes where they are the same
+	like(try("VACUUM FULL $name"), $documented, "$name: VACUUM FULL");
+	like(try("CLUSTER $name USING ${name}_id"), $documented, "$name: CLUSTER");
 }
 
 # rows that the index still names

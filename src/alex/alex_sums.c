@@ -147,17 +147,18 @@ alex_sums_add_words(AlexColumnSums *sums, const AlexKeyInfo *info, const uint64 
 		alex_add_words(words, n, bits, place->mask, place->flip[0], &sums->sum);
 	if (sums->extremes)
 	{
-		uint64		least = PG_UINT64_MAX;
-		uint64		greatest = 0;
+		/* images of one word, with room for what alex_get_column() writes of others */
+		uint64		least[ALEX_IMAGE_WORDS] = {PG_UINT64_MAX};
+		uint64		greatest[ALEX_IMAGE_WORDS] = {0};
 
 		if (sums->count > 0)
 		{
-			alex_get_column(place, sums->least, &least);
-			alex_get_column(place, sums->greatest, &greatest);
+			alex_get_column(place, sums->least, least);
+			alex_get_column(place, sums->greatest, greatest);
 		}
-		alex_extreme_words(words, n, bits, place->mask, place->flip[0], &least, &greatest);
-		put_image(place, &least, info->words, sums->least);
-		put_image(place, &greatest, info->words, sums->greatest);
+		alex_extreme_words(words, n, bits, place->mask, place->flip[0], &least[0], &greatest[0]);
+		put_image(place, least, info->words, sums->least);
+		put_image(place, greatest, info->words, sums->greatest);
 	}
 	sums->count += count;
 }
