@@ -184,7 +184,7 @@ while (time_left() > 0)
 	my ($primary, @standbys) = @row;
 	my $what = pick('promote', 'promote', 'same', 'recover');
 	$what = ('promote', 'recover', 'same')[ $round - 1 ] if $round <= 3;
-	$checked = chance(0.5) ? 'all' : '';
+	$checked = pick('', '', 'all', 'heap,heap2');
 	my $feedback = pick('on', 'off');
 	$settings = "$what, checked '$checked', feedback $feedback";
 	set($primary, 'synchronous_standby_names', $standbys[0]->name);

@@ -212,13 +212,23 @@ extern HTSV_Result omen_row_status(Relation rel, Buffer buffer, OffsetNumber off
 extern bool omen_satisfies_unhinted(HeapTuple tuple, Snapshot snapshot, Buffer buffer);
 
 /*
- * May hint bits be set, and other bytes that are not logged? Not while generic records are checked: nothing masks them in a page that is compared with
+ * Are row pages compared with what records say? Records of heap's are, too, and their masks know heap's rows only, not what is behind them
+ * in an omen page.
+ */
+static inline bool
+omen_pages_checked(void)
+{
+	return unlikely(wal_consistency_checking[RM_GENERIC_ID] || wal_consistency_checking[RM_HEAP_ID] || wal_consistency_checking[RM_HEAP2_ID]);
+}
+
+/*
+ * May hint bits be set, and other bytes that are not logged? Not while row pages are checked: nothing masks them in a page that is compared with
  * what its last record says, be it on a standby between replay and check, or in the recovery of a server that had them on disk.
  */
 static inline bool
 omen_may_hint(void)
 {
-	return likely(!wal_consistency_checking[RM_GENERIC_ID]);
+	return !omen_pages_checked();
 }
 
 /* A tuple for one of heap's functions that set hint bits: itself, or, where they may not, one with a header of its own, in *copy and *header. */

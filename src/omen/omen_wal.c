@@ -2,7 +2,7 @@
  * omen_wal.c - generic records of row pages, and the records that accompany them.
  *
  * Replay of generic records is exact, but pages are not exactly equal on both sides to begin with: heap's records leave hint bits, command
- * ids and alignment bytes to chance. While generic records are checked (wal_consistency_checking) ours carry these bytes too, so that
+ * ids and alignment bytes to chance. While row pages are checked (wal_consistency_checking) ours carry these bytes too, so that
  * a check finds what it is for: user data, links and line pointers that replay got wrong.
  */
 #include "omen.h"
@@ -120,7 +120,7 @@ unchecked_bytes(Page page, uint32 *length)
 void
 omen_wal_finish(WalRecord *record, Buffer rows)
 {
-	if (record->needed && wal_consistency_checking[RM_GENERIC_ID])
+	if (record->needed && omen_pages_checked())
 	{
 		uint32		length;
 		const char *extra = unchecked_bytes(BufferGetPage(rows), &length);
