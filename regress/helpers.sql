@@ -571,3 +571,17 @@ CREATE OR REPLACE FUNCTION t_columns_keys(idx text) RETURNS text LANGUAGE sql ST
 	SELECT string_agg(CASE attname WHEN 'e' THEN '(e + 0)' WHEN 'h' THEN 'interval_hash(h)' ELSE attname END || ' AS ' || attname, ', ' ORDER BY attnum)
 	FROM pg_attribute WHERE attrelid = idx::regclass AND attnum > 0
 $$;
+
+-- Does "SELECT what" give other rows, or the same in another order, one way (as t_force() has it) than by a sequential scan?
+CREATE OR REPLACE FUNCTION t_rows(what text, way text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	result text;
+BEGIN
+	PERFORM t_force(way);
+	EXECUTE format('SELECT count(*) || '' '' || coalesce(md5(string_agg(x::text, ''|'')), '''') FROM (SELECT %s) AS x', what) INTO result;
+	PERFORM t_unforce();
+	RETURN result;
+END $$;
+CREATE OR REPLACE FUNCTION t_differs(what text, way text DEFAULT 'only') RETURNS text LANGUAGE sql AS $$
+	SELECT CASE WHEN t_rows(what, way) = t_rows(what, 'seq') THEN 'same' ELSE 'differs' END
+$$;

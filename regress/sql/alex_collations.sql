@@ -22,29 +22,17 @@ CREATE INDEX words_v ON words USING :am (v, sv, id) INCLUDE (nd);
 SELECT alex_check(indexrelid, true) FROM pg_index WHERE indrelid = 'words'::regclass;
 SELECT pg_index_column_has_property(x::regclass, 1, 'returnable') AS returnable, x FROM unnest('{words_en,words_sv,words_nd,words_v}'::text[]) x;
 VACUUM ANALYZE words;
-CREATE FUNCTION rows_of(what text, way text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-BEGIN
-	PERFORM t_force(way);
-	EXECUTE format('SELECT count(*) || '' '' || md5(string_agg(x::text, ''|'')) FROM (SELECT %s) AS x', what) INTO result;
-	PERFORM t_unforce();
-	RETURN result;
-END $$;
-CREATE FUNCTION differs(what text, way text DEFAULT 'only') RETURNS text LANGUAGE sql AS $$
-	SELECT CASE WHEN rows_of(what, way) IS NOT DISTINCT FROM rows_of(what, 'seq') THEN 'same' ELSE 'differs' END
-$$;
-SELECT differs('en, id FROM words ORDER BY en, id');
-SELECT differs('en, id FROM words ORDER BY en DESC, id DESC');
-SELECT differs('sv, id FROM words ORDER BY sv DESC, id');
-SELECT differs('nd, id FROM words ORDER BY nd NULLS FIRST, id', 'index');
-SELECT differs('v, sv, id, nd FROM words ORDER BY v, sv, id');
-SELECT differs('en, id FROM words WHERE en >= ''aE'' AND en < ''ß'' ORDER BY en, id');
-SELECT differs('sv, id FROM words WHERE sv >= ''z'' AND sv <= ''ö'' ORDER BY sv DESC, id');
-SELECT differs('id FROM words WHERE en IN (''a'', ''Ä'', ''ß'', '''', NULL) ORDER BY en, id');
-SELECT differs('id FROM words WHERE nd = ''AX'' ORDER BY nd, id', 'index');
-SELECT differs('id FROM words WHERE nd > ''ÄX'' ORDER BY nd NULLS FIRST, id', 'index');
-SELECT differs('count(*), min(en), max(en) FROM words WHERE en > ''b''');
+SELECT t_differs('en, id FROM words ORDER BY en, id');
+SELECT t_differs('en, id FROM words ORDER BY en DESC, id DESC');
+SELECT t_differs('sv, id FROM words ORDER BY sv DESC, id');
+SELECT t_differs('nd, id FROM words ORDER BY nd NULLS FIRST, id', 'index');
+SELECT t_differs('v, sv, id, nd FROM words ORDER BY v, sv, id');
+SELECT t_differs('en, id FROM words WHERE en >= ''aE'' AND en < ''ß'' ORDER BY en, id');
+SELECT t_differs('sv, id FROM words WHERE sv >= ''z'' AND sv <= ''ö'' ORDER BY sv DESC, id');
+SELECT t_differs('id FROM words WHERE en IN (''a'', ''Ä'', ''ß'', '''', NULL) ORDER BY en, id');
+SELECT t_differs('id FROM words WHERE nd = ''AX'' ORDER BY nd, id', 'index');
+SELECT t_differs('id FROM words WHERE nd > ''ÄX'' ORDER BY nd NULLS FIRST, id', 'index');
+SELECT t_differs('count(*), min(en), max(en) FROM words WHERE en > ''b''');
 SELECT sum((w.n <> i.n)::int) AS wrong FROM (SELECT DISTINCT en AS k FROM words) AS k, LATERAL (SELECT count(*) AS n FROM words WHERE en = k) AS i,
 	LATERAL (SELECT count(*) AS n FROM words WHERE convert_to(en, 'UTF8') = convert_to(k, 'UTF8')) AS w;
 SELECT t_force('only');
@@ -69,4 +57,3 @@ INSERT INTO conv SELECT 'k' || g FROM generate_series(1, 300) g;
 CALL alex_convert('conv_pkey');
 SELECT alex_check('conv_pkey', true);
 DROP TABLE words, keys, twice, conv;
-DROP FUNCTION differs(text, text), rows_of(text, text);

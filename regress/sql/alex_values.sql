@@ -28,37 +28,25 @@ SELECT alex_check(indexrelid, true) FROM pg_index WHERE indrelid = 'types'::regc
 VACUUM ANALYZE types;
 
 -- Every column in the order of its index, with what else is in it, by the index and by a sort.
-CREATE FUNCTION rows_of(what text, way text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-BEGIN
-	PERFORM t_force(way);
-	EXECUTE format('SELECT count(*) || '' '' || md5(string_agg(x::text, ''|'')) FROM (SELECT %s) AS x', what) INTO result;
-	PERFORM t_unforce();
-	RETURN result;
-END $$;
-CREATE FUNCTION differs(what text, way text DEFAULT 'only') RETURNS text LANGUAGE sql AS $$
-	SELECT CASE WHEN rows_of(what, way) = rows_of(what, 'seq') THEN 'same' ELSE 'differs' END
-$$;
-SELECT differs('trim_scale(n) FROM types ORDER BY n', 'index');
-SELECT differs('w, id FROM types ORDER BY w DESC, id');
-SELECT differs('m FROM types ORDER BY m DESC');
-SELECT differs('i, w FROM types ORDER BY i NULLS FIRST, w');
-SELECT differs('c FROM types ORDER BY c');
-SELECT differs('b, id FROM types ORDER BY b, id DESC');
-SELECT differs('f, i FROM types ORDER BY f DESC, i');
-SELECT differs('p FROM types ORDER BY p, n', 'index');
-SELECT differs('count(*), min(w), max(w) FROM types WHERE w > 1000.005 AND w <= 20000');
-SELECT differs('w FROM types WHERE w IN (''NaN'', -1, NULL, (SELECT w FROM types WHERE id = 5)) ORDER BY w DESC, id');
-SELECT differs('count(*) FROM types WHERE n = 1.000', 'index');
-SELECT differs('count(*) FROM types WHERE n > 1e999', 'index');
-SELECT differs('i FROM types WHERE i <<= ''10.0.4.0/22'' ORDER BY i NULLS FIRST, w');
-SELECT differs('count(*) FROM types WHERE i IS NULL AND w < 0');
-SELECT differs('count(*) FROM types WHERE c BETWEEN ''fe80::/100'' AND ''fe80::100:0/112''');
-SELECT differs('b FROM types WHERE b >= B''0101'' AND b < B''011'' ORDER BY b, id DESC');
-SELECT differs('count(*) FROM types WHERE f = B''000000101'' AND i > ''10.0.0.0''');
-SELECT differs('count(*) FROM types WHERE p = ''ab''', 'index');
-SELECT differs('count(*) FROM types WHERE p >= ''3'' AND p < ''8  ''', 'index');
+SELECT t_differs('trim_scale(n) FROM types ORDER BY n', 'index');
+SELECT t_differs('w, id FROM types ORDER BY w DESC, id');
+SELECT t_differs('m FROM types ORDER BY m DESC');
+SELECT t_differs('i, w FROM types ORDER BY i NULLS FIRST, w');
+SELECT t_differs('c FROM types ORDER BY c');
+SELECT t_differs('b, id FROM types ORDER BY b, id DESC');
+SELECT t_differs('f, i FROM types ORDER BY f DESC, i');
+SELECT t_differs('p FROM types ORDER BY p, n', 'index');
+SELECT t_differs('count(*), min(w), max(w) FROM types WHERE w > 1000.005 AND w <= 20000');
+SELECT t_differs('w FROM types WHERE w IN (''NaN'', -1, NULL, (SELECT w FROM types WHERE id = 5)) ORDER BY w DESC, id');
+SELECT t_differs('count(*) FROM types WHERE n = 1.000', 'index');
+SELECT t_differs('count(*) FROM types WHERE n > 1e999', 'index');
+SELECT t_differs('i FROM types WHERE i <<= ''10.0.4.0/22'' ORDER BY i NULLS FIRST, w');
+SELECT t_differs('count(*) FROM types WHERE i IS NULL AND w < 0');
+SELECT t_differs('count(*) FROM types WHERE c BETWEEN ''fe80::/100'' AND ''fe80::100:0/112''');
+SELECT t_differs('b FROM types WHERE b >= B''0101'' AND b < B''011'' ORDER BY b, id DESC');
+SELECT t_differs('count(*) FROM types WHERE f = B''000000101'' AND i > ''10.0.0.0''');
+SELECT t_differs('count(*) FROM types WHERE p = ''ab''', 'index');
+SELECT t_differs('count(*) FROM types WHERE p >= ''3'' AND p < ''8  ''', 'index');
 SELECT t_force('only');
 EXPLAIN (COSTS OFF) SELECT w FROM types WHERE w = 5 ORDER BY w DESC;
 EXPLAIN (COSTS OFF) SELECT i FROM types WHERE i <<= '10.0.4.0/22';
@@ -92,8 +80,8 @@ INSERT INTO mod VALUES (0.123456), (1e40), (-0.1), (250.00000000000000001), (461
 SELECT pg_relation_filenode('mod_k') = :before AS same_file, pg_index_column_has_property('mod_k', 1, 'returnable') AS returnable;
 SELECT alex_check('mod_k', true);
 VACUUM ANALYZE mod;
-SELECT differs('k FROM mod ORDER BY k', 'index');
-SELECT differs('k FROM mod WHERE k > 249.9 ORDER BY k', 'index');
+SELECT t_differs('k FROM mod ORDER BY k', 'index');
+SELECT t_differs('k FROM mod WHERE k > 249.9 ORDER BY k', 'index');
 
 -- What is too long.
 CREATE TABLE long (b varbit, p char(3000) COLLATE "C");
@@ -111,4 +99,3 @@ INSERT INTO conv VALUES (7.00, '10.1.1.1', 0);
 INSERT INTO conv VALUES (7.01, '10.0.0.7', 0);
 SELECT alex_check('conv_pkey', true), alex_check('conv_i_key', true);
 DROP TABLE types, one, two, mod, long, conv;
-DROP FUNCTION differs(text, text), rows_of(text, text);

@@ -96,9 +96,11 @@ process_utility(PlannedStmt *planned, const char *query, bool read_only, Process
 		/* the tree may be a cached one */
 		planned = copyObject(planned);
 		statement = (AlterTableStmt *) planned->utilityStmt;
-		statement->cmds = NIL;
-		/* an ALTER TABLE without commands would lock less */
+		/* an ALTER TABLE without commands would lock less; until this lock the names could come to mean something else */
 		AlterTableLookupRelation(statement, AccessExclusiveLock);
+		constraint = find_constraint(statement, &indexid);
+		if (constraint != NULL)
+			statement->cmds = NIL;
 	}
 	if (next_process_utility != NULL)
 		next_process_utility(planned, query, read_only, context, parameters, environment, dest, completion);
