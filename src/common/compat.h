@@ -202,7 +202,10 @@ typedef RelFileNode CompatLocator;
 #define compat_index_beginscan(heap, rel, snapshot, nkeys) index_beginscan(heap, rel, snapshot, nkeys, 0)
 #endif
 
-/* Appends one zeroed block to the main fork; returns it pinned and exclusively locked. */
+/*
+ * Appends one zeroed block to the main fork; returns it pinned and exclusively locked. It is locked before anybody else can: inserts try the last block
+ * of a table, and VACUUM tells the free space map of blocks without content, so who came in between could fill it first.
+ */
 static inline Buffer
 compat_extend_relation(Relation rel)
 {
@@ -214,8 +217,7 @@ compat_extend_relation(Relation rel)
 
 	if (locked)
 		LockRelationForExtension(rel, ExclusiveLock);
-	buffer = ReadBuffer(rel, P_NEW);
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	buffer = ReadBufferExtended(rel, MAIN_FORKNUM, P_NEW, RBM_ZERO_AND_LOCK, NULL);
 	if (locked)
 		UnlockRelationForExtension(rel, ExclusiveLock);
 	return buffer;
