@@ -40,6 +40,9 @@
 #define compat_vacuum_delay_point() vacuum_delay_point()
 #endif
 
+/* logical decoding on standbys, by slots that the primary does not know of, came in 16 */
+#define COMPAT_STANDBYS_DECODE (PG_VERSION_NUM >= 160000)
+
 /* 18 replaced pg_attribute_noreturn() by this */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn __attribute__((noreturn))

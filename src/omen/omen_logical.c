@@ -11,8 +11,54 @@
 #include "access/heapam_xlog.h"
 #include "access/xloginsert.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "replication/slot.h"
+#include "storage/lwlock.h"
 
+#include "omen_options.h"
 #include "omen_private.h"
+
+/* Has this server a slot by which this database is decoded? */
+static bool
+database_has_slot(void)
+{
+	bool		found = false;
+
+	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+	for (int i = 0; i < max_replication_slots && !found; i++)
+	{
+		ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
+
+		/* a physical slot has no database */
+		found = slot->in_use && slot->data.database == MyDatabaseId;
+	}
+	LWLockRelease(ReplicationSlotControlLock);
+	return found;
+}
+
+/*
+ * A slot decodes transactions that began after it was made: those that had their xid by then are waited for, and left out. Ours has its xid. So where there is no
+ * slot now, none will ever want this transaction, and one answer holds for all of it.
+ */
+bool
+omen_may_be_decoded(Relation rel)
+{
+	static FullTransactionId asked;
+	static bool answer;
+	FullTransactionId top = GetTopFullTransactionIdIfAny();
+
+	Assert(FullTransactionIdIsValid(top));
+	if (!RelationIsLogicallyLogged(rel))
+		return false;
+	if (omen_standbys_may_decode())
+		return true;
+	if (!FullTransactionIdEquals(top, asked))
+	{
+		answer = database_has_slot();
+		asked = top;
+	}
+	return answer;
+}
 
 void
 omen_register_old_key(HeapTuple old_key, xl_heap_header *header)

@@ -37,6 +37,7 @@ PG_FUNCTION_INFO_V1(omen_options);
 #define LABEL_EAGER "eager_offload="
 
 static bool eager_offload = false;
+static bool standby_decoding = true;
 
 static void check_label(const ObjectAddress *object, const char *label);
 
@@ -47,8 +48,18 @@ omen_define_settings(void)
 							 "Moves older versions to the store whenever a page is pruned, not only when room is needed.",
 							 "Applies to omen tables for which omen_options() has not set it.",
 							 &eager_offload, false, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("omen.standby_decoding",
+							 "Logs updates of omen tables for logical decoding on standbys, too.",
+							 "If off, and on PostgreSQL 15, they are logged for decoding only while this server has a logical slot of their database.",
+							 &standby_decoding, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("omen");
 	register_label_provider(LABEL_PROVIDER, check_label);
+}
+
+bool
+omen_standbys_may_decode(void)
+{
+	return COMPAT_STANDBYS_DECODE && standby_decoding;
 }
 
 /* ---- the label ---- */

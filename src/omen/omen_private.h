@@ -252,6 +252,12 @@ extern HeapTuple omen_old_key(Relation rel, HeapTuple tuple, bool key_required, 
 
 /* ---- omen_logical.c ---- */
 
+/*
+ * Must an in-place update of this transaction, which has its xid, be logged for decoding? Never where wal_level or the kind of table rule it out; nor where
+ * nobody has made a slot. Asked with no page locked.
+ */
+extern bool omen_may_be_decoded(Relation rel);
+
 /* A block of the visibility map that no row page has come to yet. */
 extern BlockNumber omen_unused_map_block(Relation rel);
 

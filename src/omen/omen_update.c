@@ -30,6 +30,7 @@ typedef struct Update
 	bool		in_place;
 	Bitmapset  *blocking;		/* columns whose change makes the row move */
 	Bitmapset  *identity;		/* columns of the replica identity */
+	bool		decoded;		/* decoding may want to know of it, if it is done in place */
 	bool		key_logged;		/* the identity changed, so that decoding must be told the old one */
 } Update;
 
@@ -185,7 +186,6 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	OmenItemChanges changes;
 	HeapTuple	old_key = NULL;
 	bool		old_key_copied = false;
-	bool		logical = RelationIsLogicallyLogged(rel);
 	BlockNumber unused = InvalidBlockNumber;
 	int			reclaimed = 0;
 	WalRecord	record;
@@ -194,7 +194,7 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 		link = omen_store_place(store, formed);
 	item = omen_form_item(update->stored, length, &link);
 	fill_header(update, item->t_data, false);
-	if (logical)
+	if (update->decoded)
 	{
 		unused = omen_unused_map_block(rel);
 		old_key = omen_old_key(rel, &update->change.head.tuple, update->key_logged, &old_key_copied);
@@ -246,7 +246,7 @@ replace_head(Update *update, uint16 place, Size length, OmenLink link, Buffer st
 	if (!BufferIsValid(store) || length != old_length)
 		omen_wal_line_pointer(&record, buffer, offnum);
 	omen_wal_finish(&record, buffer);
-	if (logical)
+	if (update->decoded)
 		omen_logical_update(rel, unused, &update->change.tid, item, old_key);
 	END_CRIT_SECTION();
 
@@ -588,6 +588,7 @@ omen_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot, CommandI
 	slot->tts_tableOid = RelationGetRelid(rel);
 	tuple->t_tableOid = slot->tts_tableOid;
 	update.xid = GetCurrentTransactionId();
+	update.decoded = omen_may_be_decoded(rel);
 	MultiXactIdSetOldestMember();
 	update.stored = tuple;
 
