@@ -35,6 +35,7 @@
 
 #include "alex.h"
 #include "alex_scan.h"
+#include "alex_skip.h"
 #include "alex_sums.h"
 #include "alex_visible.h"
 #include "compat_explain.h"
@@ -342,22 +343,10 @@ have_range(AggregateState *state)
 }
 
 /* The position behind all records with the columns of the group of this one. */
-static void
+static inline void
 find_group_end(AggregateState *state, const uint64 *record)
 {
-	const AlexKeyInfo *info = &state->so->index.key;
-	uint64		code[ALEX_CODE_WORDS];
-
-	memset(state->group_end, 0, (info->words + 1) * sizeof(uint64));
-	for (int c = 0; c < state->group_columns; c++)
-	{
-		const AlexColumnPlace *place = &info->layout.place[c];
-
-		alex_column_code(place, record, code);
-		if (c == state->group_columns - 1)
-			alex_code_after(place, code, code);
-		alex_put_code(place, code, state->group_end);
-	}
+	alex_prefix_bound(&state->so->index.key, state->group_columns, record, true, state->group_end);
 }
 
 static void

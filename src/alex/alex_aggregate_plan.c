@@ -36,6 +36,7 @@
 #include "utils/syscache.h"
 
 #include "alex_aggregate.h"
+#include "alex_index_path.h"
 #include "alex_plan.h"
 
 /* Rows of a group below which it is not worth to search its ends in a leaf. */
@@ -147,38 +148,6 @@ conditions_are_exact(Question *question, const List *conditions)
 		}
 	}
 	return true;
-}
-
-/* The index conditions that the planner finds for an index: those of the path that has most. */
-static List *
-find_conditions(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
-{
-	RelOptInfo	alone = *rel;
-	bool		bitmaps = index->amhasgetbitmap;
-	List	   *found = NIL;
-	ListCell   *cell;
-
-	if (index->indrestrictinfo == NIL)
-		return NIL;
-	alone.indexlist = list_make1(index);
-	alone.pathlist = NIL;
-	alone.partial_pathlist = NIL;
-	alone.consider_parallel = false;
-	alone.joininfo = NIL;
-	alone.has_eclass_joins = false;
-	/* a bitmap scan that is cheaper would take its place */
-	index->amhasgetbitmap = false;
-	create_index_paths(root, &alone);
-	index->amhasgetbitmap = bitmaps;
-	foreach(cell, alone.pathlist)
-	{
-		Path	   *path = (Path *) lfirst(cell);
-
-		if (IsA(path, IndexPath) && path->param_info == NULL &&
-			list_length(((IndexPath *) path)->indexclauses) > list_length(found))
-			found = ((IndexPath *) path)->indexclauses;
-	}
-	return found;
 }
 
 /* ---- what is asked ---- */
@@ -469,7 +438,8 @@ static void
 add_path_of_index(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, IndexOptInfo *index, List *having)
 {
 	Question	question = {.index = index};
-	List	   *conditions;
+	List	   *conditions = NIL;
+	bool		index_only;
 	IndexPath  *scan;
 	CustomPath *path;
 	double		groups = 1;
@@ -478,7 +448,8 @@ add_path_of_index(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, I
 
 	if (index->indpred != NIL && !index->predOK)
 		return;
-	conditions = find_conditions(root, rel, index);
+	if (index->indrestrictinfo != NIL)
+		conditions = alex_find_conditions(root, rel, index, &index_only);
 	if (!conditions_are_exact(&question, conditions) || !find_groups(root, grouped_rel->reltarget, &question) ||
 		add_expression((Node *) grouped_rel->reltarget->exprs, &question) || add_expression((Node *) having, &question) ||
 		!is_answered_by_columns(&question, conditions))
@@ -504,21 +475,6 @@ add_path_of_index(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, I
 	add_path(grouped_rel, &path->path);
 }
 
-/* One table, and nothing but aggregates over it. */
-static bool
-is_answerable(PlannerInfo *root, RelOptInfo *rel, const GroupPathExtraData *extra)
-{
-	const Query *query = root->parse;
-	const RangeTblEntry *rte;
-
-	if ((rel->reloptkind != RELOPT_BASEREL && rel->reloptkind != RELOPT_OTHER_MEMBER_REL) || rel->rtekind != RTE_RELATION ||
-		rel->indexlist == NIL || rel->relid == 0 || IS_DUMMY_REL(rel) || query->groupingSets != NIL || query->hasTargetSRFs ||
-		extra->patype == PARTITIONWISE_AGGREGATE_PARTIAL)
-		return false;
-	rte = root->simple_rte_array[rel->relid];
-	return !rte->inh && rte->tablesample == NULL && (rte->relkind == RELKIND_RELATION || rte->relkind == RELKIND_MATVIEW);
-}
-
 static void
 add_aggregate_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input_rel, RelOptInfo *output_rel, void *extra)
 {
@@ -526,8 +482,8 @@ add_aggregate_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *inpu
 
 	if (next_hook != NULL)
 		next_hook(root, stage, input_rel, output_rel, extra);
-	if (stage != UPPERREL_GROUP_AGG || !enable_aggregate || extra == NULL ||
-		!is_answerable(root, input_rel, (const GroupPathExtraData *) extra))
+	if (stage != UPPERREL_GROUP_AGG || !enable_aggregate || extra == NULL || root->parse->groupingSets != NIL ||
+		((GroupPathExtraData *) extra)->patype == PARTITIONWISE_AGGREGATE_PARTIAL || !alex_is_one_table(root, input_rel))
 		return;
 	foreach(cell, input_rel->indexlist)
 	{

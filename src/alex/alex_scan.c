@@ -35,7 +35,6 @@
 #include "access/genam.h"
 #endif
 
-#define FIRST_BATCH 4
 #define BATCH_GROWTH 4
 #define LAST_BATCH 2048
 
@@ -95,7 +94,7 @@ alexbeginscan(Relation rel, int nkeys, int norderbys)
 	alex_begin_plan(&so->plan);
 	so->stride = so->index.words + 1;
 	so->header = alex_header_word(&so->index.key);
-	so->allocated = (Size) (FIRST_BATCH * BATCH_GROWTH) * so->stride;
+	so->allocated = (Size) (ALEX_FIRST_BATCH * BATCH_GROWTH) * so->stride;
 	so->tuples = palloc(so->allocated * sizeof(uint64));
 	so->block = InvalidBlockNumber;
 	so->pin = InvalidBuffer;
@@ -149,7 +148,7 @@ prepare(IndexScanDesc scan)
 
 	alex_plan_scan(&so->index.key, scan->keyData, scan->numberOfKeys, &so->plan);
 	so->prepared = true;
-	so->batch_size = Max(FIRST_BATCH, Min(so->returned, LAST_BATCH));
+	so->batch_size = Max(ALEX_FIRST_BATCH, Min(so->returned, LAST_BATCH));
 	so->returned = 0;
 	pgstat_count_index_scan(scan->indexRelation);
 #if PG_VERSION_NUM >= 180000

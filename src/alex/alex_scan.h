@@ -12,6 +12,9 @@
 #include "alex_ranges.h"
 #include "alex_readahead.h"
 
+/* Records of the first batch of a scan of which nothing is known. */
+#define ALEX_FIRST_BATCH 4
+
 /* What the processes of a parallel scan share; alex_scan_parallel.c. */
 typedef struct AlexSharedScan AlexSharedScan;
 

@@ -198,6 +198,13 @@ typedef RelFileNode CompatLocator;
 #define compat_function_aclcheck(oid, role, mode) pg_proc_aclcheck(oid, role, mode)
 #endif
 
+/* A path is made of another one, and as disabled as that: 18 counts what is disabled, before it was in the costs. */
+#if PG_VERSION_NUM >= 180000
+#define compat_disable_as(path, other) ((path)->disabled_nodes = (other)->disabled_nodes)
+#else
+#define compat_disable_as(path, other) ((void) 0)
+#endif
+
 /* 18 counts the searches of a scan for EXPLAIN; access/genam.h, access/relscan.h */
 #if PG_VERSION_NUM >= 180000
 #define compat_index_beginscan(heap, rel, snapshot, nkeys) index_beginscan(heap, rel, snapshot, NULL, nkeys, 0)

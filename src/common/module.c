@@ -10,6 +10,7 @@
 #include "alex_aggregate.h"
 #include "alex_constraint.h"
 #include "alex_default.h"
+#include "alex_distinct.h"
 #include "alex_foreign_key.h"
 #include "alex_plan.h"
 #include "alex_route.h"
@@ -27,6 +28,7 @@ _PG_init(void)
 	alex_define_default();
 	alex_define_adoption();
 	alex_install_aggregate();
+	alex_install_distinct();
 	alex_define_route_memory();
 	alex_watch_upserts();
 	alex_install_planner_hook();
