@@ -40,6 +40,20 @@ EXPLAIN (COSTS OFF) SELECT en FROM words WHERE en > 'z' ORDER BY en;
 EXPLAIN (COSTS OFF) SELECT en FROM words WHERE en > 'z' COLLATE "C";
 SELECT t_unforce();
 
+-- One of all that are equal, to the collation that is asked for.
+SET enable_seqscan = off;
+SET random_page_cost = 0;
+SET seq_page_cost = 0;
+SET cpu_operator_cost = 0;
+EXPLAIN (COSTS OFF) SELECT DISTINCT nd FROM words;
+SELECT (SELECT count(*) FROM (SELECT DISTINCT nd FROM words) AS x) = count(*) AS same, count(*) < 2900 AS fewer FROM (SELECT DISTINCT nd FROM (SELECT nd FROM words OFFSET 0) AS w) AS x;
+EXPLAIN (COSTS OFF) SELECT DISTINCT en FROM words;
+EXPLAIN (COSTS OFF) SELECT DISTINCT en COLLATE nocase AS nc FROM words;
+RESET enable_seqscan;
+RESET random_page_cost;
+RESET seq_page_cost;
+RESET cpu_operator_cost;
+
 -- Equal is what the collation says.
 CREATE TABLE keys (en text COLLATE "en-x-icu", nd text COLLATE nocase);
 CREATE UNIQUE INDEX keys_en ON keys USING :am (en);

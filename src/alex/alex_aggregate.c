@@ -11,7 +11,8 @@
  * - Row by row, in order, in batches: where groups are small, where a condition filters what is between the ends (a box), for what
  *   needs the order (count(DISTINCT), sums of floating-point numbers) or the whole value (types of two words).
  *
- * Without any aggregate (GROUP BY alone) a group's first visible row is all that is wanted: then the next group is searched.
+ * Without any aggregate (GROUP BY alone) a group's first visible row is all that is wanted, and for count(DISTINCT) that of each value: then the
+ * next one is searched.
  *
  * The plan below is an index scan that is never run: it holds the conditions, and its state the scan keys and the table.
  */
@@ -44,7 +45,7 @@
 #define MOST_ENTRIES ALEX_VISIBLE_MOST
 #define MOST_BITS (MOST_ENTRIES / 64)
 
-/* Row by row: the first batch of a scan that wants one row of each group. */
+/* Row by row: the first batch of a scan that wants one row of each value. */
 #define FIRST_ROWS 4
 #define ROWS_GROWTH 4
 
@@ -68,6 +69,7 @@ typedef struct AggregateState
 	Answer	   *answers;
 	bool		grouped;
 	int			group_columns;
+	int			skip_columns;	/* with the same values of so many one row is enough; or 0 */
 	bool		one_row;		/* of a group is enough */
 	bool		by_rows;		/* row by row, whatever the keys */
 	int			nsums;
@@ -97,6 +99,7 @@ typedef struct AggregateState
 	uint64		rows_seen;		/* visible ones */
 	uint64	   *group;			/* its first record */
 	uint64	   *group_end;		/* the position behind it */
+	uint64	   *skip_end;		/* the position behind what need not be read */
 
 	/* entries of the leaf, in bulk words of one column, row by row records */
 	uint64	   *entries;
@@ -480,22 +483,23 @@ read_rows(AggregateState *state)
 	return true;
 }
 
-/* Where only one row of a group is wanted: the rest of it need not be read, which further ranges may have more of. */
+/* Where only one row with the values of this record is wanted: the rest of them need not be read, which further ranges may have more of. */
 static void
-skip_group(AggregateState *state)
+skip_like(AggregateState *state, const uint64 *record)
 {
 	AlexScan   *so = state->so;
 	int			words = so->index.words;
+	const uint64 *end = state->skip_end;
 
-	while (state->next < state->n &&
-		   alex_compare(state->entries + (Size) state->next * (words + 1), state->group_end, words) < 0)
+	alex_prefix_bound(&so->index.key, state->skip_columns, record, true, state->skip_end);
+	while (state->next < state->n && alex_compare(state->entries + (Size) state->next * (words + 1), end, words) < 0)
 		state->next++;
-	if (state->next < state->n || alex_compare(so->low, state->group_end, words) >= 0)
+	if (state->next < state->n || alex_compare(so->low, end, words) >= 0)
 		return;
 	do
 	{
-		if (alex_compare(so->low, state->group_end, words) < 0)
-			alex_copy_position(so, so->low, state->group_end);
+		if (alex_compare(so->low, end, words) < 0)
+			alex_copy_position(so, so->low, end);
 		if (so->plan.filtered && !range_is_over(so))
 			alex_scan_skip(so);
 	} while (range_is_over(so) && alex_scan_enter_range(so, so->current + 1));
@@ -530,14 +534,13 @@ gather_by_rows(AggregateState *state)
 			find_group_end(state, record);
 			state->in_group = true;
 		}
-		if (test_bit(state->bits, state->next))
-			add_record(state, record);
-		state->next++;
-		if (state->one_row && state->rows_seen > 0)
-		{
-			skip_group(state);
+		if (!test_bit(state->bits, state->next++))
+			continue;
+		add_record(state, record);
+		if (state->skip_columns > 0)
+			skip_like(state, record);
+		if (state->one_row)
 			return true;
-		}
 	}
 }
 
@@ -562,6 +565,7 @@ start(AggregateState *state)
 		alex_visible_begin(&state->visible, child->ss.ss_currentRelation, child->iss_RelationDesc, estate->es_snapshot);
 		state->group = palloc((state->so->index.words + 1) * sizeof(uint64));
 		state->group_end = palloc((state->so->index.words + 1) * sizeof(uint64));
+		state->skip_end = palloc((state->so->index.words + 1) * sizeof(uint64));
 		for (int i = 0; i < state->nsums; i++)
 		{
 			AlexColumnSums *sums = &state->sums[i];
@@ -588,7 +592,7 @@ start(AggregateState *state)
 	memset(so->high, 0, sizeof(so->high));
 	state->rows = state->by_rows || so->plan.filtered;
 	state->n = state->next = 0;
-	state->batch = state->one_row ? FIRST_ROWS : MOST_ENTRIES;
+	state->batch = state->skip_columns > 0 ? FIRST_ROWS : MOST_ENTRIES;
 	state->started = true;
 	state->done = false;
 }
@@ -705,6 +709,7 @@ begin(CustomScanState *node, EState *estate, int eflags)
 	state->nanswers = list_length(answers);
 	state->answers = palloc0(Max(state->nanswers, 1) * sizeof(Answer));
 	state->sums = palloc0(Max(state->nanswers, 1) * sizeof(AlexColumnSums));
+	state->skip_columns = list_nth_int(settings, ALEX_SKIP_COLUMNS);
 	state->one_row = state->grouped;
 	for (int i = 0; i < state->nanswers; i++)
 	{
@@ -718,7 +723,7 @@ begin(CustomScanState *node, EState *estate, int eflags)
 		if (answer->answer != ALEX_GROUP_COLUMN && answer->answer != ALEX_COUNT_ROWS)
 			answer->sums = sums_of(state, answer->column);
 	}
-	state->by_rows |= state->one_row;
+	state->by_rows |= state->skip_columns > 0;
 	state->child = castNode(IndexScanState, ExecInitNode((Plan *) linitial(plan->custom_plans), estate, eflags));
 }
 

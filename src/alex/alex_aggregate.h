@@ -40,6 +40,7 @@ enum AlexAggregateSettings
 	ALEX_GROUPED,				/* is there a GROUP BY? */
 	ALEX_GROUP_COLUMNS,			/* columns of the index, from the first, that tell groups apart */
 	ALEX_SMALL_GROUPS,			/* groups are expected to be small */
+	ALEX_SKIP_COLUMNS,			/* of all rows with the same values of so many columns one is enough; 0: it is not so */
 };
 
 /* Called once, when the library is loaded. */

@@ -42,7 +42,10 @@
 /* Rows of a group below which it is not worth to search its ends in a leaf. */
 #define SMALL_GROUP 32
 
-/* What a leaf costs that is answered in bulk, in comparisons, and a group within it. */
+/* Entries that are read of each value, where one is enough. */
+#define FIRST_ENTRIES 4
+
+/* What a leaf costs that is answered in bulk, in comparisons, and a group or value that is searched within it. */
 #define LEAF_OPERATORS 200
 #define GROUP_OPERATORS 50
 
@@ -358,10 +361,10 @@ order_of_groups(PlannerInfo *root, const Question *question)
 
 /*
  * The pages of the index that hold the range are read, one after the other; of the table those that are not all-visible, as an index scan
- * would read them.
+ * would read them. If one row for each of so many "values" is enough, a leaf is searched for each, unless there are fewer leaves.
  */
 static void
-set_costs(PlannerInfo *root, const Question *question, const IndexPath *scan, double groups, List *having, Path *path)
+set_costs(PlannerInfo *root, const Question *question, const IndexPath *scan, double groups, double values, List *having, Path *path)
 {
 	const IndexOptInfo *index = question->index;
 	RelOptInfo *rel = index->rel;
@@ -376,6 +379,18 @@ set_costs(PlannerInfo *root, const Question *question, const IndexPath *scan, do
 	double		spc_seq;
 
 	get_tablespace_page_costs(index->reltablespace, &spc_random, &spc_seq);
+	if (values > 0 && values * FIRST_ENTRIES < entries)
+	{
+		entries = values * FIRST_ENTRIES;
+		asked = entries * hidden;
+		looked_at = entries * question->columns;
+		cost += values * GROUP_OPERATORS * cpu_operator_cost;
+		if (values < leaves)
+		{
+			cost += (values - 1) * (spc_random - spc_seq);
+			leaves = values;
+		}
+	}
 	cost += spc_random + (leaves - 1) * spc_seq + leaves * LEAF_OPERATORS * cpu_operator_cost;
 	if (hidden > 0)
 		looked_at += entries;
@@ -400,6 +415,39 @@ set_costs(PlannerInfo *root, const Question *question, const IndexPath *scan, do
 	}
 	path->startup_cost += path->pathtarget->cost.startup;
 	path->total_cost += path->pathtarget->cost.startup + path->rows * path->pathtarget->cost.per_tuple;
+}
+
+/*
+ * How many columns tell apart what one row is enough of: those of the groups, if nothing is asked of these, and of the column of which distinct values are
+ * counted, if nothing else is. 0 if that is not so, or not worth it. Sets the number of values.
+ */
+static int
+columns_to_skip(PlannerInfo *root, const Question *question, const IndexPath *scan, double *values)
+{
+	int			columns = question->group_columns;
+	List	   *exprs = list_copy(question->group_exprs);
+	ListCell   *cell;
+	ListCell   *target;
+
+	*values = 0;
+	forboth(cell, question->answers, target, question->tlist)
+	{
+		const List *answer = (const List *) lfirst(cell);
+		Expr	   *expr = lfirst_node(TargetEntry, target)->expr;
+
+		if (linitial_int(answer) == ALEX_GROUP_COLUMN)
+			continue;
+		if (linitial_int(answer) != ALEX_COUNT_DISTINCT)
+			return 0;
+		columns = Max(columns, lsecond_int(answer) + 1);
+		exprs = list_append_unique(exprs, linitial_node(TargetEntry, castNode(Aggref, expr)->args)->expr);
+	}
+	if (columns == 0)
+		return 0;
+	*values = estimate_num_groups(root, exprs, scan->path.rows, NULL, NULL);
+	if (columns > question->group_columns && scan->path.rows / *values < SMALL_GROUP)
+		return *values = 0;
+	return columns;
 }
 
 /* ---- paths and plans ---- */
@@ -443,6 +491,8 @@ add_path_of_index(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, I
 	IndexPath  *scan;
 	CustomPath *path;
 	double		groups = 1;
+	double		values;
+	int			skip;
 	bool		is_grouped = root->parse->groupClause != NIL;
 	List	   *settings;
 
@@ -459,7 +509,8 @@ add_path_of_index(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, I
 	scan->path.pathtarget = create_empty_pathtarget();
 	if (is_grouped)
 		groups = estimate_num_groups(root, question.group_exprs, scan->path.rows, NULL, NULL);
-	settings = list_make3_int(is_grouped, question.group_columns, is_grouped && scan->path.rows / groups < SMALL_GROUP);
+	skip = columns_to_skip(root, &question, scan, &values);
+	settings = list_make4_int(is_grouped, question.group_columns, is_grouped && scan->path.rows / groups < SMALL_GROUP, skip);
 
 	path = makeNode(CustomPath);
 	path->path.pathtype = T_CustomScan;
@@ -471,7 +522,7 @@ add_path_of_index(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, I
 	path->custom_paths = list_make1(scan);
 	path->custom_private = list_make3(question.tlist, list_make2(settings, question.answers), having);
 	path->methods = &path_methods;
-	set_costs(root, &question, scan, groups, having, &path->path);
+	set_costs(root, &question, scan, groups, values, having, &path->path);
 	add_path(grouped_rel, &path->path);
 }
 

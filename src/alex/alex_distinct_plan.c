@@ -273,7 +273,8 @@ add_distinct_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input
 
 	if (next_hook != NULL)
 		next_hook(root, stage, input_rel, output_rel, extra);
-	if (!enable_distinct || !alex_is_one_table(root, input_rel))
+	/* others have no input */
+	if (!enable_distinct || (stage != UPPERREL_DISTINCT && stage != UPPERREL_GROUP_AGG) || !alex_is_one_table(root, input_rel))
 		return;
 	if (stage == UPPERREL_DISTINCT)
 	{
@@ -281,7 +282,7 @@ add_distinct_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input
 		question.ordered = query->hasDistinctOn;
 		question.target = input_rel->reltarget;
 	}
-	else if (stage == UPPERREL_GROUP_AGG && extra != NULL && !query->hasAggs && query->groupClause != NIL && query->groupingSets == NIL &&
+	else if (extra != NULL && !query->hasAggs && query->groupClause != NIL && query->groupingSets == NIL &&
 			 ((GroupPathExtraData *) extra)->patype != PARTITIONWISE_AGGREGATE_PARTIAL)
 	{
 		question.clauses = query->groupClause;
