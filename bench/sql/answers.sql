@@ -1,4 +1,4 @@
--- answers.sql - rows A1 to A4: aggregates answered from an alex index, against the index-only scan of a btree on the same table.
+-- answers.sql - rows A1 to A5: aggregates and distinct values answered from an alex index, against the index-only scan of a btree on the same table.
 --
 --   psql -X -v rows=1000000 -f bench/sql/answers.sql DATABASE
 --
@@ -20,7 +20,7 @@ SET search_path = bench_answers;
 SELECT setseed(0.5) \g /dev/null
 CREATE TABLE answers AS
 	SELECT ((random() - 0.5) * 9e18)::int8 AS k, '2026-01-01'::timestamptz + i * interval '1 ms' + random() * interval '1 ms' AS ts,
-		(i * 7919::int8 % 1000)::int4 AS g, repeat('x', 40) AS pad
+		(i * 7919::int8 % 1000)::int4 AS g, (i * 7919::int8 % 10000)::int4 AS device, repeat('x', 40) AS pad
 	FROM generate_series(1, :rows) i;
 CREATE TABLE plain AS SELECT * FROM answers;
 DO $$
@@ -30,6 +30,8 @@ BEGIN
 		EXECUTE format('CREATE INDEX ON answers USING alex (%I)', c);
 		EXECUTE format('CREATE INDEX ON plain (%I)', c);
 	END LOOP;
+	CREATE INDEX ON answers USING alex (device, ts DESC);
+	CREATE INDEX ON plain (device, ts DESC);
 END $$;
 CREATE TABLE result (n serial, goal text, work text, alex float8, btree float8);
 
@@ -61,7 +63,11 @@ SELECT measure('A1 20', 'count(*), random int8', 'SELECT count(*) FROM TAB WHERE
 SELECT measure('A1 20', 'half of them', 'SELECT count(*) FROM TAB WHERE k > 0') \g /dev/null
 SELECT measure('A3 10', 'min, max, sum, avg of half, random int8', 'SELECT min(k), max(k), sum(k), avg(k) FROM TAB WHERE k > 0') \g /dev/null
 SELECT measure('A4 20', 'count(*) of 1,000 groups', 'SELECT sum(n) FROM (SELECT g, count(*) AS n FROM TAB GROUP BY g) x') \g /dev/null
-SELECT measure('A5', '1,000 distinct values', 'SELECT sum(g) FROM (SELECT g FROM TAB GROUP BY g) x') \g /dev/null
+SELECT measure('A5 500', '1,000 distinct values', 'SELECT sum(g) FROM (SELECT DISTINCT g FROM TAB) x') \g /dev/null
+SELECT measure('A5 500', 'the same by GROUP BY', 'SELECT sum(g) FROM (SELECT g FROM TAB GROUP BY g) x') \g /dev/null
+SELECT measure('A5 500', 'count(DISTINCT) of them', 'SELECT count(DISTINCT g) FROM TAB') \g /dev/null
+SELECT measure('A5 50', 'DISTINCT ON: the latest of 10,000 devices', 'SELECT sum(device), max(ts) FROM (SELECT DISTINCT ON (device) device, ts FROM TAB ORDER BY device, ts DESC) x') \g /dev/null
+SELECT measure('A5 50', 'the same with the row', 'SELECT sum(device), max(ts) FROM (SELECT DISTINCT ON (device) * FROM TAB ORDER BY device, ts DESC) x') \g /dev/null
 -- one block in a hundred is not all-visible
 DO $$
 DECLARE t text;
