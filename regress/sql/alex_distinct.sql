@@ -37,6 +37,7 @@ SET cpu_operator_cost = 0;
 EXPLAIN (COSTS OFF) SELECT DISTINCT v FROM di WHERE s = 's3' ORDER BY v;
 SELECT DISTINCT v FROM di WHERE s = 's3' ORDER BY v LIMIT 3;
 SELECT DISTINCT v, s FROM di WHERE s = 's3' ORDER BY v DESC LIMIT 2;
+SELECT di_skips('SELECT s, v FROM di WHERE s = ''s3'' GROUP BY s, v');
 RESET random_page_cost;
 RESET seq_page_cost;
 RESET cpu_operator_cost;
@@ -51,6 +52,13 @@ SELECT DISTINCT ON (s) s, v, x FROM di WHERE v IS NOT NULL AND x = 'x' ORDER BY 
 -- each value once, though it is in several ranges
 SELECT DISTINCT g FROM di WHERE g IN (3, 5) AND v IN (3, 13, 23, 5, 15) ORDER BY g;
 SELECT DISTINCT ON (s) s, v FROM di WHERE s IN ('s1', 's3', 's9') AND v IN (11, 13, 3, 1) ORDER BY s DESC, v DESC;
+
+SET random_page_cost = 0;
+SET enable_bitmapscan = off;
+SELECT s FROM di WHERE s = 's3' AND v IN (3, 13, 23, 28, 33) GROUP BY s;
+SELECT s, v FROM di WHERE s = 's3' AND v IN (3, 13, 28) GROUP BY s, v;
+RESET random_page_cost;
+RESET enable_bitmapscan;
 
 -- where it is not done
 SELECT di_skips('SELECT DISTINCT s FROM di') AS yes,

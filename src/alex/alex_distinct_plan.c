@@ -282,10 +282,10 @@ add_distinct_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input
 		question.ordered = query->hasDistinctOn;
 		question.target = input_rel->reltarget;
 	}
-	else if (extra != NULL && !query->hasAggs && query->groupClause != NIL && query->groupingSets == NIL &&
+	else if (extra != NULL && !query->hasAggs && query->groupingSets == NIL &&
 			 ((GroupPathExtraData *) extra)->patype != PARTITIONWISE_AGGREGATE_PARTIAL)
 	{
-		question.clauses = query->groupClause;
+		question.clauses = compat_group_clause(root);
 		question.having = (List *) ((GroupPathExtraData *) extra)->havingQual;
 		question.target = output_rel->reltarget;
 	}

@@ -198,6 +198,13 @@ typedef RelFileNode CompatLocator;
 #define compat_function_aclcheck(oid, role, mode) pg_proc_aclcheck(oid, role, mode)
 #endif
 
+/* GROUP BY; 16 leaves out what conditions make constant, and the target of what is grouped does not tell where that is; nodes/pathnodes.h */
+#if PG_VERSION_NUM >= 160000
+#define compat_group_clause(root) ((root)->processed_groupClause)
+#else
+#define compat_group_clause(root) ((root)->parse->groupClause)
+#endif
+
 /* A path is made of another one, and as disabled as that: 18 counts what is disabled, before it was in the costs. */
 #if PG_VERSION_NUM >= 180000
 #define compat_disable_as(path, other) ((path)->disabled_nodes = (other)->disabled_nodes)
