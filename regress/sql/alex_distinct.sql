@@ -125,6 +125,22 @@ SELECT count(DISTINCT g) FROM di;
 SELECT count(DISTINCT g) FROM di WHERE g IN (1, 2, 3) AND v IN (5, 11, 12, 13);
 ROLLBACK;
 
+-- several values in a batch
+CREATE INDEX di_few ON di USING alex ((k / 3), v);
+ANALYZE di;
+SET random_page_cost = 0;
+SET seq_page_cost = 0;
+SET cpu_operator_cost = 0;
+SET enable_seqscan = off;
+SELECT di_skips('SELECT DISTINCT k / 3 FROM di'), di_skips('SELECT DISTINCT ON (k / 3) k / 3, v FROM di ORDER BY k / 3 DESC, v DESC');
+SELECT count(*), sum(q) FROM (SELECT DISTINCT k / 3 AS q FROM di) x;
+SELECT count(*), sum(q), sum(v) FROM (SELECT DISTINCT ON (k / 3) k / 3 AS q, v FROM di ORDER BY k / 3 DESC, v DESC) x;
+RESET random_page_cost;
+RESET seq_page_cost;
+RESET cpu_operator_cost;
+RESET enable_seqscan;
+DROP INDEX di_few;
+
 -- expressions, a part of the table
 CREATE INDEX di_expr ON di USING alex ((k % 5), (upper(s)));
 CREATE INDEX "di Part" ON di USING alex (w, g) WHERE v > 400;
