@@ -56,7 +56,7 @@ SELECT DISTINCT ON (s) s, v FROM di WHERE s IN ('s1', 's3', 's9') AND v IN (11, 
 SET random_page_cost = 0;
 SET enable_bitmapscan = off;
 SELECT s FROM di WHERE s = 's3' AND v IN (3, 13, 23, 28, 33) GROUP BY s;
-SELECT s, v FROM di WHERE s = 's3' AND v IN (3, 13, 28) GROUP BY s, v;
+SELECT s, v FROM di WHERE s = 's3' AND v IN (3, 13, 28) GROUP BY s, v ORDER BY v;
 RESET random_page_cost;
 RESET enable_bitmapscan;
 
