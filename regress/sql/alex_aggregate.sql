@@ -43,7 +43,7 @@ SELECT ag_answered('SELECT count(*) FROM ag') AS yes,
 	ag_answered('SELECT count(x) FROM ag') AS other_column,
 	ag_answered('SELECT g, count(*) FROM ag WHERE k < 10 GROUP BY g') AS other_index,
 	ag_answered('SELECT v, count(*) FROM ag GROUP BY v') AS no_prefix,
-	ag_answered('SELECT count(*) FILTER (WHERE f) FROM ag') AS filtered,
+	ag_answered('SELECT count(*) FILTER (WHERE x = ''x'') FROM ag') AS filtered,
 	ag_answered('SELECT g, count(*) FROM ag GROUP BY ROLLUP (g)') AS rollup,
 	ag_answered('SELECT stddev(k) FROM ag') AS stddev,
 	ag_answered('SELECT array_agg(k) FROM ag') AS array_agg,
@@ -53,6 +53,20 @@ SELECT ag_answered('SELECT count(*) FROM ag') AS yes,
 SELECT ag_answered('SELECT count(*) FROM ag WHERE (k, 1) > (5, 2)') AS row_comparison,
 	ag_answered('SELECT count(*) FROM ag WHERE k < 10 AND random() < 2') AS volatile,
 	ag_answered('SELECT count(*) FROM ag WHERE k < 10 AND now() > ''2000-01-01''') AS gated;
+-- FILTER: what the index decides
+EXPLAIN (COSTS OFF, VERBOSE) SELECT count(*), count(*) FILTER (WHERE k < 100), sum(k) FILTER (WHERE k IN (7, 8, 9999, 10001)) FROM ag WHERE k > 5;
+SELECT count(*), count(*) FILTER (WHERE k < 100), sum(k) FILTER (WHERE k IN (7, 8, 9999, 10001)) FROM ag WHERE k > 5;
+SELECT count(*) FILTER (WHERE f), count(f) FILTER (WHERE NOT f), bool_or(f) FILTER (WHERE f IS NULL) FROM ag;
+SELECT g, count(*), count(*) FILTER (WHERE v IS NULL) AS nulls, max(v) FILTER (WHERE v < 50), count(DISTINCT v) FILTER (WHERE v BETWEEN 3 AND 33) AS few,
+	sum(v) FILTER (WHERE g > 2 AND v < 50), count(*) FILTER (WHERE v < 10 AND v > 20) AS none FROM ag WHERE g < 5 GROUP BY g HAVING count(v) FILTER (WHERE v < 50) > 0 ORDER BY g;
+SELECT ag_answered('SELECT count(*) FILTER (WHERE f) FROM ag') AS yes,
+	ag_answered('SELECT g, sum(v) FILTER (WHERE v > 5) FROM ag GROUP BY g') AS grouped,
+	ag_answered('SELECT g, sum(v) FILTER (WHERE v + 1 > 5) FROM ag GROUP BY g') AS expression,
+	ag_answered('SELECT count(*) FILTER (WHERE k > 5 AND random() < 2) FROM ag') AS volatile,
+	ag_answered('SELECT count(*) FILTER (WHERE k > 5 OR k IS NULL) FROM ag') AS or_is_none,
+	ag_answered('SELECT count(*) FILTER (WHERE (k, 1) > (5, 1)) FROM ag') AS row_comparison,
+	ag_answered('SELECT count(*) FILTER (WHERE k > g) FROM ag') AS column;
+SELECT y, n, m FROM generate_series(0, 3) y, LATERAL (SELECT count(*) FILTER (WHERE k < y * 100) AS n, max(k) FILTER (WHERE k <= y) AS m FROM ag) s;
 SET alex.enable_aggregate = off;
 SELECT ag_answered('SELECT count(*) FROM ag') AS off;
 RESET alex.enable_aggregate;

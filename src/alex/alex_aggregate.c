@@ -8,7 +8,7 @@
  * - In bulk: the two ends of a range, or of a group within it, are searched in the leaf, and what is between them is counted. While
  *   the map says that all blocks they name are visible, no entry is looked at; else a bit for each entry says whether its row is
  *   visible. Columns that are added up are read word by word.
- * - Row by row, in order, in batches: where groups are small, where a condition filters what is between the ends (a box), for what
+ * - Row by row, in order, in batches: where groups are small, where a condition filters what is between the ends (a box), for FILTER, and for what
  *   needs the order (count(DISTINCT), sums of floating-point numbers) or the whole value (types of two words).
  *
  * Without any aggregate (GROUP BY alone) a group's first visible row is all that is wanted, and for count(DISTINCT) that of each value: then the
@@ -57,8 +57,19 @@ typedef struct Answer
 {
 	AlexAnswer	answer;
 	int			column;
+	int			filter;			/* -1: of all rows */
 	AlexColumnSums *sums;		/* NULL: needs none */
 } Answer;
+
+/* What some answers are only of: rows in some ranges, or of a box. */
+typedef struct Filter
+{
+	IndexScanState *child;
+	AlexScanPlan plan;
+	uint64	   *bounds;			/* of the ranges: low and high of each */
+	uint64		rows;			/* that passed */
+	bool		passes;			/* the record at hand does */
+} Filter;
 
 typedef struct AggregateState
 {
@@ -74,6 +85,9 @@ typedef struct AggregateState
 	bool		by_rows;		/* row by row, whatever the keys */
 	int			nsums;
 	AlexColumnSums *sums;
+	int		   *filter_of_sums;
+	int			nfilters;
+	Filter	   *filters;
 
 	/* the scan */
 	IndexScanState *child;
@@ -265,14 +279,69 @@ add_base(AggregateState *state, uint32 first, uint32 end)
 	}
 }
 
+/* ---- filters ---- */
+
+/* Finds the ranges again, as parameters may have changed. */
+static void
+prepare_filter(AggregateState *state, Filter *filter)
+{
+	const AlexKeyInfo *info = &state->so->index.key;
+	IndexScanState *child = filter->child;
+	int			stride = info->words + 1;
+
+	if (child->iss_NumRuntimeKeys != 0 && !child->iss_RuntimeKeysReady)
+		ExecReScan(&child->ss.ps);
+	alex_plan_scan(info, child->iss_ScanKeys, child->iss_NumScanKeys, &filter->plan);
+	if (filter->bounds)
+		pfree(filter->bounds);
+	filter->bounds = MemoryContextAllocHuge(state->context, (Size) Max(filter->plan.n, 1) * 2 * stride * sizeof(uint64));
+	for (int i = 0; i < filter->plan.n; i++)
+	{
+		uint64	   *low = filter->bounds + (Size) i * 2 * stride;
+
+		alex_plan_range(info, &filter->plan, i, low, low + stride);
+		if (alex_plan_recheck(&filter->plan, i))
+			elog(ERROR, "a filter of an aggregate of index \"%s\" is not exact", RelationGetRelationName(state->scan->indexRelation));
+	}
+}
+
+static bool
+passes(const Filter *filter, const uint64 *record, int words)
+{
+	int			stride = words + 1;
+	int			first = 0;
+	int			end = filter->plan.n;
+
+	/* the first range that ends behind the record */
+	while (first < end)
+	{
+		int			middle = first + (end - first) / 2;
+
+		if (alex_compare(filter->bounds + (Size) (2 * middle + 1) * stride, record, words) <= 0)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return first < filter->plan.n && alex_compare(filter->bounds + (Size) 2 * first * stride, record, words) <= 0 &&
+		(!filter->plan.filtered || alex_box_matches(&filter->plan.box, record));
+}
+
 static void
 add_record(AggregateState *state, const uint64 *record)
 {
+	int			words = state->so->index.words;
+
 	if (state->rows_seen == 0 && state->grouped)
-		memcpy(state->group, record, (state->so->index.words + 1) * sizeof(uint64));
+		memcpy(state->group, record, (words + 1) * sizeof(uint64));
 	state->rows_seen++;
+	for (int i = 0; i < state->nfilters; i++)
+	{
+		state->filters[i].passes = passes(&state->filters[i], record, words);
+		state->filters[i].rows += state->filters[i].passes;
+	}
 	for (int i = 0; i < state->nsums; i++)
-		alex_sums_add(&state->sums[i], &state->so->index.key, record);
+		if (state->filter_of_sums[i] < 0 || state->filters[state->filter_of_sums[i]].passes)
+			alex_sums_add(&state->sums[i], &state->so->index.key, record);
 }
 
 static void
@@ -358,6 +427,8 @@ begin_group(AggregateState *state)
 	state->rows_seen = 0;
 	for (int i = 0; i < state->nsums; i++)
 		alex_sums_reset(&state->sums[i]);
+	for (int i = 0; i < state->nfilters; i++)
+		state->filters[i].rows = 0;
 }
 
 /* Gathers all there is. */
@@ -579,11 +650,15 @@ start(AggregateState *state)
 		/* which of two equal zeroes a group shows, its first visible row says */
 		for (int c = 0; c < state->group_columns; c++)
 			state->by_rows |= state->so->index.key.column[c].float_sign != 0;
+		for (int i = 0; i < state->nfilters; i++)
+			alex_begin_plan(&state->filters[i].plan);
 		MemoryContextSwitchTo(old);
 	}
 	so = state->so;
 	index_rescan(state->scan, child->iss_ScanKeys, child->iss_NumScanKeys, NULL, 0);
 	alex_plan_scan(&so->index.key, state->scan->keyData, state->scan->numberOfKeys, &so->plan);
+	for (int i = 0; i < state->nfilters; i++)
+		prepare_filter(state, &state->filters[i]);
 	pgstat_count_index_scan(state->scan->indexRelation);
 	so->started = true;
 	so->forward = true;
@@ -612,7 +687,7 @@ store_result(AggregateState *state)
 
 		slot->tts_isnull[i] = false;
 		if (answer->answer == ALEX_COUNT_ROWS)
-			slot->tts_values[i] = Int64GetDatum((int64) state->rows_seen);
+			slot->tts_values[i] = Int64GetDatum((int64) (answer->filter < 0 ? state->rows_seen : state->filters[answer->filter].rows));
 		else if (answer->answer == ALEX_GROUP_COLUMN)
 			slot->tts_values[i] = alex_record_value(info, answer->column, state->group, &slot->tts_isnull[i]);
 		else
@@ -662,13 +737,14 @@ execute(CustomScanState *node)
 	return ExecScan(&node->ss, next_result, recheck_result);
 }
 
-/* The sums of a column, which several answers may share. */
+/* The sums of a column and a filter, which several answers may share. */
 static AlexColumnSums *
-sums_of(AggregateState *state, int column)
+sums_of(AggregateState *state, int column, int filter)
 {
 	for (int i = 0; i < state->nsums; i++)
-		if (state->sums[i].column == column)
+		if (state->sums[i].column == column && state->filter_of_sums[i] == filter)
 			return &state->sums[i];
+	state->filter_of_sums[state->nsums] = filter;
 	state->sums[state->nsums].column = column;
 	return &state->sums[state->nsums++];
 }
@@ -709,6 +785,7 @@ begin(CustomScanState *node, EState *estate, int eflags)
 	state->nanswers = list_length(answers);
 	state->answers = palloc0(Max(state->nanswers, 1) * sizeof(Answer));
 	state->sums = palloc0(Max(state->nanswers, 1) * sizeof(AlexColumnSums));
+	state->filter_of_sums = palloc0(Max(state->nanswers, 1) * sizeof(int));
 	state->skip_columns = list_nth_int(settings, ALEX_SKIP_COLUMNS);
 	state->one_row = state->grouped;
 	for (int i = 0; i < state->nanswers; i++)
@@ -718,26 +795,35 @@ begin(CustomScanState *node, EState *estate, int eflags)
 
 		answer->answer = (AlexAnswer) linitial_int(item);
 		answer->column = lsecond_int(item);
+		answer->filter = lthird_int(item);
 		if (answer->answer != ALEX_GROUP_COLUMN)
 			state->one_row = false;
 		if (answer->answer != ALEX_GROUP_COLUMN && answer->answer != ALEX_COUNT_ROWS)
-			answer->sums = sums_of(state, answer->column);
+			answer->sums = sums_of(state, answer->column, answer->filter);
 	}
-	state->by_rows |= state->skip_columns > 0;
 	state->child = castNode(IndexScanState, ExecInitNode((Plan *) linitial(plan->custom_plans), estate, eflags));
+	state->nfilters = list_length(plan->custom_plans) - 1;
+	state->filters = palloc0(Max(state->nfilters, 1) * sizeof(Filter));
+	for (int i = 0; i < state->nfilters; i++)
+		state->filters[i].child = castNode(IndexScanState, ExecInitNode((Plan *) list_nth(plan->custom_plans, i + 1), estate, eflags));
+	state->by_rows |= state->skip_columns > 0 || state->nfilters > 0;
 }
 
 static void
 rescan(CustomScanState *node)
 {
 	AggregateState *state = (AggregateState *) node;
-	PlanState  *child = &state->child->ss.ps;
 
 	drop_leaf(state);
 	state->started = false;
-	if (node->ss.ps.chgParam != NULL)
-		UpdateChangedParamSet(child, node->ss.ps.chgParam);
-	ExecReScan(child);
+	for (int i = -1; i < state->nfilters; i++)
+	{
+		PlanState  *child = i < 0 ? &state->child->ss.ps : &state->filters[i].child->ss.ps;
+
+		if (node->ss.ps.chgParam != NULL)
+			UpdateChangedParamSet(child, node->ss.ps.chgParam);
+		ExecReScan(child);
+	}
 	ExecScanReScan(&node->ss);
 }
 
@@ -752,6 +838,8 @@ end(CustomScanState *node)
 		alex_visible_end(&state->visible);
 		index_endscan(state->scan);
 	}
+	for (int i = 0; i < state->nfilters; i++)
+		ExecEndNode(&state->filters[i].child->ss.ps);
 	ExecEndNode(&state->child->ss.ps);
 }
 

@@ -27,12 +27,13 @@ typedef enum AlexAnswer
 
 /*
  * What the planner hands to the executor, CustomScan.custom_private: a list of integers, and for each column of custom_scan_tlist a list of
- * an AlexAnswer and a column of the index, from 0. The scan of the index is custom_plans.
+ * an AlexAnswer, a column of the index, from 0, and the number of a filter or -1. custom_plans are the scan of the index, and for each filter one of what
+ * passes it; none of them is run.
  */
 enum AlexAggregatePrivate
 {
 	ALEX_AGGREGATE_SETTINGS,	/* list of integers, as below */
-	ALEX_AGGREGATE_ANSWERS,		/* list of lists of two integers */
+	ALEX_AGGREGATE_ANSWERS,		/* list of lists of three integers */
 };
 
 enum AlexAggregateSettings

@@ -58,13 +58,16 @@ static create_upper_paths_hook_type next_hook;
 /* A query that is to be answered from an index. */
 typedef struct Question
 {
+	PlannerInfo *root;
 	IndexOptInfo *index;
 	uint32		fixed;			/* columns of the index with one value */
 	uint32		grouped;		/* columns that are grouped by */
 	int			group_columns;	/* how many, from the first, are one or the other, up to the last that is grouped by */
 	List	   *group_exprs;	/* what the target calls the grouped ones */
 	List	   *tlist;			/* of the scan: group columns and aggregates */
-	List	   *answers;		/* for each of it a list of an answer and a column */
+	List	   *answers;		/* for each of it a list of an answer, a column and a filter */
+	List	   *filters;		/* expressions of FILTER */
+	List	   *filter_scans;	/* for each a path of what passes it */
 	int			columns;		/* that are added up */
 } Question;
 
@@ -118,11 +121,10 @@ condition_is_exact(const IndexOptInfo *index, int column, const Expr *condition,
 	return left == index->opcintype[column] && types_are_exact(left, right);
 }
 
-/* Are these index conditions all there is to the WHERE clause, and exact? */
+/* Are these index conditions all there is to the WHERE clause, and exact? Sets the columns that have one value. */
 static bool
-conditions_are_exact(Question *question, const List *conditions)
+conditions_are_exact(const IndexOptInfo *index, const List *conditions, uint32 *fixed_columns)
 {
-	const IndexOptInfo *index = question->index;
 	ListCell   *cell;
 
 	foreach(cell, index->indrestrictinfo)
@@ -132,7 +134,7 @@ conditions_are_exact(Question *question, const List *conditions)
 		if (clause->pseudoconstant || !is_redundant_with_indexclauses(clause, unconstify(List *, conditions)))
 			return false;
 	}
-	question->fixed = 0;
+	*fixed_columns = 0;
 	foreach(cell, conditions)
 	{
 		const IndexClause *condition = lfirst_node(IndexClause, cell);
@@ -147,7 +149,7 @@ conditions_are_exact(Question *question, const List *conditions)
 			if (!condition_is_exact(index, condition->indexcol, lfirst_node(RestrictInfo, inner)->clause, &fixed))
 				return false;
 			if (fixed)
-				question->fixed |= 1u << condition->indexcol;
+				*fixed_columns |= 1u << condition->indexcol;
 		}
 	}
 	return true;
@@ -225,6 +227,40 @@ answer_of_column(const IndexOptInfo *index, int column, const Aggref *aggregate,
 	}
 }
 
+/*
+ * Finds the number of a filter, or adds it: as a scan with the filter in the place of the WHERE clause. False if the index alone does not decide it.
+ */
+static bool
+find_filter(Question *question, Expr *filter, int *number)
+{
+	IndexOptInfo *index = makeNode(IndexOptInfo);
+	List	   *conditions;
+	bool		index_only;
+	uint32		fixed;
+	IndexPath  *scan;
+	ListCell   *cell;
+
+	*number = 0;
+	foreach(cell, question->filters)
+	{
+		if (equal(lfirst(cell), filter))
+			return true;
+		(*number)++;
+	}
+	*index = *question->index;
+	index->indrestrictinfo = NIL;
+	foreach(cell, make_ands_implicit(filter))
+		index->indrestrictinfo = lappend(index->indrestrictinfo, make_simple_restrictinfo(question->root, lfirst(cell)));
+	conditions = alex_find_conditions(question->root, index->rel, index, &index_only);
+	if (!conditions_are_exact(index, conditions, &fixed))
+		return false;
+	scan = create_index_path(question->root, index, conditions, NIL, NIL, NIL, ForwardScanDirection, false, NULL, 1.0, false);
+	scan->path.pathtarget = create_empty_pathtarget();
+	question->filters = lappend(question->filters, filter);
+	question->filter_scans = lappend(question->filter_scans, scan);
+	return true;
+}
+
 /* Adds an aggregate to what is asked. */
 static bool
 add_aggregate(Question *question, Aggref *aggregate)
@@ -232,8 +268,9 @@ add_aggregate(Question *question, Aggref *aggregate)
 	const IndexOptInfo *index = question->index;
 	AlexAnswer	answer = ALEX_COUNT_ROWS;
 	int			column = 0;
+	int			filter = -1;
 
-	if (aggregate->agglevelsup != 0 || aggregate->aggsplit != AGGSPLIT_SIMPLE || aggregate->aggfilter != NULL ||
+	if (aggregate->agglevelsup != 0 || aggregate->aggsplit != AGGSPLIT_SIMPLE ||
 		aggregate->aggorder != NIL || aggregate->aggdirectargs != NIL)
 		return false;
 	if (aggregate->aggfnoid != F_COUNT_)
@@ -255,8 +292,10 @@ add_aggregate(Question *question, Aggref *aggregate)
 				return false;
 		answer = ALEX_COUNT_DISTINCT;
 	}
+	if (aggregate->aggfilter != NULL && !find_filter(question, aggregate->aggfilter, &filter))
+		return false;
 	question->tlist = lappend(question->tlist, makeTargetEntry((Expr *) aggregate, list_length(question->tlist) + 1, NULL, false));
-	question->answers = lappend(question->answers, list_make2_int(answer, column));
+	question->answers = lappend(question->answers, list_make3_int(answer, column, filter));
 	return true;
 }
 
@@ -314,7 +353,7 @@ find_groups(PlannerInfo *root, const PathTarget *target, Question *question)
 		question->group_columns = Max(question->group_columns, column + 1);
 		question->group_exprs = lappend(question->group_exprs, expr);
 		question->tlist = lappend(question->tlist, makeTargetEntry((Expr *) expr, list_length(question->tlist) + 1, NULL, false));
-		question->answers = lappend(question->answers, list_make2_int(ALEX_GROUP_COLUMN, column));
+		question->answers = lappend(question->answers, list_make3_int(ALEX_GROUP_COLUMN, column, -1));
 	}
 	for (int c = 0; c < question->group_columns; c++)
 		if (((question->fixed | question->grouped) & (1u << c)) == 0)
@@ -331,7 +370,7 @@ is_answered_by_columns(const Question *question, const List *conditions)
 
 	for (int c = 0; c < index->nkeycolumns; c++)
 		fixed = fixed && get_typlen(index->opcintype[c]) > 0 && index->opcintype[c] != NAMEOID;
-	return fixed || (conditions == NIL && question->grouped == 0 && question->columns == 0);
+	return fixed || (conditions == NIL && question->grouped == 0 && question->columns == 0 && question->filters == NIL);
 }
 
 /* ---- costs ---- */
@@ -372,7 +411,7 @@ set_costs(PlannerInfo *root, const Question *question, const IndexPath *scan, do
 	double		leaves = ceil(Max(scan->indexselectivity * index->pages, 1));
 	double		hidden = RecoveryInProgress() ? 1 : 1 - rel->allvisfrac;
 	double		asked = entries * hidden;
-	double		looked_at = entries * question->columns;
+	double		looked_at = entries * (question->columns + 2 * list_length(question->filters));
 	Cost		cost = scan->path.startup_cost;
 	QualCost	having_cost;
 	double		spc_random;
@@ -437,7 +476,7 @@ columns_to_skip(PlannerInfo *root, const Question *question, const IndexPath *sc
 
 		if (linitial_int(answer) == ALEX_GROUP_COLUMN)
 			continue;
-		if (linitial_int(answer) != ALEX_COUNT_DISTINCT)
+		if (linitial_int(answer) != ALEX_COUNT_DISTINCT || lthird_int(answer) >= 0)
 			return 0;
 		columns = Max(columns, lsecond_int(answer) + 1);
 		exprs = list_append_unique(exprs, linitial_node(TargetEntry, castNode(Aggref, expr)->args)->expr);
@@ -456,6 +495,7 @@ static Plan *
 plan_aggregate(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, List *clauses, List *plans)
 {
 	CustomScan *scan = makeNode(CustomScan);
+	ListCell   *cell;
 
 	scan->scan.plan.targetlist = tlist;
 	scan->scan.plan.qual = (List *) copyObject(lthird(path->custom_private));
@@ -467,8 +507,9 @@ plan_aggregate(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist
 	scan->methods = &alex_aggregate_scan;
 
 	/* the conditions were seen to be exact */
-	if (linitial_node(IndexScan, plans)->scan.plan.qual != NIL)
-		elog(ERROR, "an index scan for aggregates has a filter");
+	foreach(cell, plans)
+		if (lfirst_node(IndexScan, cell)->scan.plan.qual != NIL)
+			elog(ERROR, "an index scan for aggregates has a filter");
 	return &scan->scan.plan;
 }
 
@@ -485,7 +526,7 @@ const CustomScanMethods alex_aggregate_scan = {
 static void
 add_path_of_index(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, IndexOptInfo *index, List *having)
 {
-	Question	question = {.index = index};
+	Question	question = {.root = root, .index = index};
 	List	   *conditions = NIL;
 	bool		index_only;
 	IndexPath  *scan;
@@ -500,7 +541,7 @@ add_path_of_index(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, I
 		return;
 	if (index->indrestrictinfo != NIL)
 		conditions = alex_find_conditions(root, rel, index, &index_only);
-	if (!conditions_are_exact(&question, conditions) || !find_groups(root, grouped_rel->reltarget, &question) ||
+	if (!conditions_are_exact(index, conditions, &question.fixed) || !find_groups(root, grouped_rel->reltarget, &question) ||
 		add_expression((Node *) grouped_rel->reltarget->exprs, &question) || add_expression((Node *) having, &question) ||
 		!is_answered_by_columns(&question, conditions))
 		return;
@@ -519,7 +560,7 @@ add_path_of_index(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, I
 	path->path.parallel_safe = grouped_rel->consider_parallel && rel->consider_parallel;
 	path->path.pathkeys = is_grouped ? order_of_groups(root, &question) : NIL;
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-	path->custom_paths = list_make1(scan);
+	path->custom_paths = lcons(scan, question.filter_scans);
 	path->custom_private = list_make3(question.tlist, list_make2(settings, question.answers), having);
 	path->methods = &path_methods;
 	set_costs(root, &question, scan, groups, values, having, &path->path);
