@@ -71,6 +71,24 @@ SET alex.enable_aggregate = off;
 SELECT ag_answered('SELECT count(*) FROM ag') AS off;
 RESET alex.enable_aggregate;
 
+-- counted as the scan it is
+CREATE FUNCTION ag_counted(i regclass, OUT scans int8, OUT read int8, OUT fetched int8) LANGUAGE sql AS $$
+	SELECT pg_stat_get_xact_numscans(i), pg_stat_get_xact_tuples_returned(i), pg_stat_get_xact_tuples_fetched(i) $$;
+BEGIN;
+SELECT * FROM ag_counted('ag_k') \gset
+SELECT count(*) FROM ag WHERE k BETWEEN 5001 AND 7000;
+SELECT scans - :scans AS scans, read - :read AS read, fetched - :fetched AS fetched FROM ag_counted('ag_k');
+DELETE FROM ag WHERE k = 5005;
+SELECT * FROM ag_counted('ag_k') \gset
+SELECT count(*), sum(k) FROM ag WHERE k BETWEEN 5001 AND 5010;
+SELECT scans - :scans AS scans, read - :read AS read, fetched - :fetched AS fetched FROM ag_counted('ag_k');
+SELECT * FROM ag_counted('ag_g_v') \gset
+SELECT g, count(DISTINCT v) FROM ag WHERE g IN (5, 6) GROUP BY g ORDER BY g;
+SELECT scans - :scans AS scans, read - :read AS read FROM ag_counted('ag_g_v');
+ROLLBACK;
+DROP FUNCTION ag_counted;
+VACUUM ag;
+
 -- what the table does not show: own changes, savepoints, cursors, functions that see what is committed
 BEGIN;
 DELETE FROM ag WHERE k <= 1000;

@@ -256,6 +256,7 @@ add_base(AggregateState *state, uint32 first, uint32 end)
 
 	if (first >= end)
 		return;
+	pgstat_count_index_tuples(state->scan->indexRelation, end - first);
 	all = base_visible(state, first, end);
 	if (all && state->nsums == 0)
 	{
@@ -369,6 +370,7 @@ add_delta(AggregateState *state, const uint64 *low, const uint64 *high)
 	StaticAssertStmt(ALEX_MAX_DELTA <= MOST_ENTRIES, "a delta has bits");
 	need_entries(state, (Size) n * (words + 1));
 	n = alex_collect_delta(state->leaf.data, low, high, state->entries);
+	pgstat_count_index_tuples(state->scan->indexRelation, n);
 	set_bits(state->bits, n);
 	alex_entries_visible(&state->visible, state->entries + words, words + 1, n, state->bits);
 	for (uint32 i = 0; i < n; i++)
@@ -547,6 +549,7 @@ read_rows(AggregateState *state)
 	state->batch = Min(state->batch * ROWS_GROWTH, MOST_ENTRIES);
 	if (state->n > 0)
 	{
+		pgstat_count_index_tuples(state->scan->indexRelation, state->n);
 		set_bits(state->bits, state->n);
 		state->asked = true;
 		alex_entries_visible(&state->visible, state->entries + words, words + 1, state->n, state->bits);

@@ -18,6 +18,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/predicate.h"
 
 #include "alex.h"
@@ -150,7 +151,9 @@ ask_heap_block(AlexVisible *visible, BlockNumber block, const uint64 *asked, uin
 		ItemPointerData tid;
 
 		alex_tie_to_tid(asked[i] >> ASKED_BITS, &tid);
-		if (!heap_hot_search_buffer(&tid, visible->heap, buffer, visible->snapshot, &tuple, NULL, true))
+		if (heap_hot_search_buffer(&tid, visible->heap, buffer, visible->snapshot, &tuple, NULL, true))
+			pgstat_count_heap_fetch(visible->index);
+		else
 			clear_bit(bits, asked[i] & (ALEX_VISIBLE_MOST - 1));
 	}
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
@@ -166,7 +169,9 @@ ask_table(AlexVisible *visible, const uint64 *asked, uint32 n, uint64 *bits)
 		bool		again = false;
 
 		alex_tie_to_tid(asked[i] >> ASKED_BITS, &tid);
-		if (!table_index_fetch_tuple(visible->fetch, &tid, visible->snapshot, visible->slot, &again, NULL))
+		if (table_index_fetch_tuple(visible->fetch, &tid, visible->snapshot, visible->slot, &again, NULL))
+			pgstat_count_heap_fetch(visible->index);
+		else
 			clear_bit(bits, asked[i] & (ALEX_VISIBLE_MOST - 1));
 	}
 	ExecClearTuple(visible->slot);
