@@ -220,7 +220,8 @@ run_queries($node, 'serializable', 'SERIALIZABLE', $queries / 8, 1);
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('aggregates_standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
-$standby->append_conf('postgresql.conf', "max_standby_streaming_delay = -1\nhot_standby_feedback = on");
+# what all have to read, the rows, would decide
+$standby->append_conf('postgresql.conf', "max_standby_streaming_delay = -1\nhot_standby_feedback = on\nrandom_page_cost = 0\nseq_page_cost = 0");
 $standby->start;
 
 my $writer = write_script(<<'SQL');
