@@ -66,6 +66,8 @@ CREATE TABLE twice (nd text COLLATE nocase);
 INSERT INTO twice VALUES ('x'), ('X');
 CREATE UNIQUE INDEX ON twice USING :am (nd);
 INSERT INTO keys VALUES (repeat('ä', 3000), NULL);
+-- equal strings would not be found
+CREATE INDEX ON keys USING :am (nd text_pattern_ops);
 CREATE TABLE conv (k text COLLATE "de-x-icu" PRIMARY KEY);
 INSERT INTO conv SELECT 'k' || g FROM generate_series(1, 300) g;
 CALL alex_convert('conv_pkey');

@@ -87,73 +87,6 @@ alexbuildphasename(int64 phase)
 	}
 }
 
-/* ---- reading the table ---- */
-
-typedef struct Collection
-{
-	AlexKeyInfo key;
-	bool		unique;
-	AlexSort   *sort;
-} Collection;
-
-/*
- * The sort's records are leaf records. In those of a unique index the tie is doubled, plus 1 for rows that are dead but still
- * visible to someone: they are indexed but do not count for uniqueness. The order is the same.
- */
-static void
-collect_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *state)
-{
-	Collection *collection = (Collection *) state;
-	uint64		record[ALEX_MAX_WORDS + 1];
-	uint64	   *tie = &record[collection->key.words];
-
-	alex_key_record(&collection->key, values, isnull, tid, record);
-	if (collection->unique)
-		*tie = *tie << 1 | (alive ? 0 : 1);
-	alex_sort_put(collection->sort, record);
-}
-
-double
-alex_build_collect(Relation heap, Relation rel, IndexInfo *info, ParallelTableScanDesc scan, AlexSort *sort)
-{
-	Collection	collection = {.unique = info->ii_Unique, .sort = sort};
-
-	alex_key_info(rel, &collection.key);
-	alex_read_codes(rel, &collection.key);
-	return alex_heap_scan(heap, rel, info, scan, !IsParallelWorker(), collect_row, &collection);
-}
-
-int
-alex_build_sort_words(Relation rel)
-{
-	AlexKeyInfo key;
-
-	alex_key_info(rel, &key);
-	return key.words + 1;
-}
-
-/* Fills the sort, with the help of workers if they are wanted and there are any. */
-static AlexParallel *
-collect(BuildState *build, IndexInfo *info)
-{
-	int			workers = compat_index_build_workers(build->heap, build->rel, info);
-	AlexParallel *parallel = workers > 0 ? alex_parallel_begin(build->heap, build->rel, info, workers) : NULL;
-
-	build->sort = alex_sort_begin(build->index.words + 1, maintenance_work_mem / (parallel ? parallel->collectors : 1), NULL, 0);
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SCAN);
-	if (parallel == NULL || parallel->leader_collects)
-		build->heap_tuples = alex_build_collect(build->heap, build->rel, info, parallel ? parallel->scan : NULL, build->sort);
-	if (parallel)
-	{
-		pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SORT);
-		alex_sort_ahead(build->sort);
-		build->heap_tuples += alex_parallel_finish(parallel, build->rel, info, build->sort);
-	}
-	return parallel;
-}
-
-/* ---- writing nodes ---- */
-
 /* Writes an image to its block, which is the next one of the file or, for the root, the reserved one. */
 static void
 write_image(BuildState *build, BlockNumber block, const char *image)
@@ -168,6 +101,118 @@ write_image(BuildState *build, BlockNumber block, const char *image)
 	END_CRIT_SECTION();
 	UnlockReleaseBuffer(buffer);
 }
+
+/* ---- reading the table ---- */
+
+typedef struct Collection
+{
+	AlexKeyInfo key;
+	bool		unique;
+	AlexSort   *sort;
+	bool		misfit;			/* a row was too long in the codes that were chosen */
+} Collection;
+
+/*
+ * The sort's records are leaf records. In those of a unique index the tie is doubled, plus 1 for rows that are dead but still
+ * visible to someone: they are indexed but do not count for uniqueness. The order is the same.
+ */
+static void
+collect_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *state)
+{
+	Collection *collection = (Collection *) state;
+	uint64		record[ALEX_MAX_WORDS + 1];
+	uint64	   *tie = &record[collection->key.words];
+
+	if (collection->misfit)
+		return;
+	if (collection->key.layout.strings == 0)
+		alex_key_record(&collection->key, values, isnull, tid, record);
+	else if (!alex_try_key_record(&collection->key, values, isnull, tid, record))
+	{
+		collection->misfit = true;
+		return;
+	}
+	if (collection->unique)
+		*tie = *tie << 1 | (alive ? 0 : 1);
+	alex_sort_put(collection->sort, record);
+}
+
+double
+alex_build_collect(Relation heap, Relation rel, IndexInfo *info, ParallelTableScanDesc scan, AlexSort *sort, bool *misfit)
+{
+	Collection	collection = {.unique = info->ii_Unique, .sort = sort};
+	double		rows;
+
+	alex_key_info(rel, &collection.key);
+	alex_read_codes(rel, &collection.key);
+	rows = alex_heap_scan(heap, rel, info, scan, !IsParallelWorker(), collect_row, &collection);
+	*misfit = *misfit || collection.misfit;
+	return rows;
+}
+
+int
+alex_build_sort_words(Relation rel)
+{
+	AlexKeyInfo key;
+
+	alex_key_info(rel, &key);
+	return key.words + 1;
+}
+
+/* Fills the sort, with the help of workers if they are wanted and there are any. "misfit" is set if a row is too long in the codes. */
+static AlexParallel *
+collect_once(BuildState *build, IndexInfo *info, bool *misfit)
+{
+	int			workers = compat_index_build_workers(build->heap, build->rel, info);
+	AlexParallel *parallel = workers > 0 ? alex_parallel_begin(build->heap, build->rel, info, workers) : NULL;
+
+	build->sort = alex_sort_begin(build->index.words + 1, maintenance_work_mem / (parallel ? parallel->collectors : 1), NULL, 0);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SCAN);
+	if (parallel == NULL || parallel->leader_collects)
+		build->heap_tuples = alex_build_collect(build->heap, build->rel, info, parallel ? parallel->scan : NULL, build->sort, misfit);
+	if (parallel)
+	{
+		pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SORT);
+		alex_sort_ahead(build->sort);
+		build->heap_tuples += alex_parallel_finish(parallel, build->rel, info, build->sort, misfit);
+	}
+	return parallel;
+}
+
+static void
+write_meta(BuildState *build)
+{
+	char	   *image = palloc0(BLCKSZ);
+
+	alex_init_meta((Page) image, &build->index);
+	write_image(build, ALEX_META_BLOCK, image);
+	pfree(image);
+}
+
+/* Collects the rows' records; once more, in the usual codes, if one is too long in those that were chosen. */
+static AlexParallel *
+collect(BuildState *build, IndexInfo *info)
+{
+	bool		misfit = false;
+	AlexParallel *parallel = collect_once(build, info, &misfit);
+
+	if (!misfit)
+		return parallel;
+	ereport(DEBUG1,
+			(errmsg_internal("index \"%s\" takes the usual codes, as a row is too long in those of its own",
+							 RelationGetRelationName(build->rel))));
+	alex_sort_end(build->sort);
+	if (parallel)
+		alex_parallel_end(parallel);
+	alex_key_info(build->rel, &build->index.key);
+	write_meta(build);
+	misfit = false;
+	parallel = collect_once(build, info, &misfit);
+	Assert(!misfit);
+	return parallel;
+}
+
+/* ---- writing nodes ---- */
 
 static BlockNumber
 extend(BuildState *build)
@@ -447,7 +492,6 @@ alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "alex build", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
 	AlexParallel *parallel;
-	char	   *image;
 	uint32		capacity;
 
 	if (RelationGetNumberOfBlocks(rel) != 0)
@@ -477,9 +521,7 @@ alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
 	/* metapage and root have the first two blocks; the root is written last. Who collects rows takes the codes from the metapage */
 	extend(&build);
 	extend(&build);
-	image = palloc0(BLCKSZ);
-	alex_init_meta((Page) image, &build.index);
-	write_image(&build, ALEX_META_BLOCK, image);
+	write_meta(&build);
 	parallel = collect(&build, info);
 	result->index_tuples = (double) write_index(&build);
 	finish_levels(&build);

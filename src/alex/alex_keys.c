@@ -100,6 +100,9 @@ alex_collation_problem(Oid type, Oid compare, Oid collation)
 {
 	const SupportedType *found = find_type(type, compare);
 
+	/* core refuses its own access methods the same: of two strings that differ, the operator class would not know that they are equal */
+	if (found != NULL && !found->collated && OidIsValid(collation) && !get_collation_isdeterministic(collation))
+		return "It is not deterministic, and the operator class compares bytes.";
 	if (found == NULL || !found->collated || alex_collation_is_bytewise(collation) ||
 		(found->sort_keys && OidIsValid(collation) && compat_icu_locale(collation) != NULL))
 		return NULL;
@@ -143,7 +146,8 @@ require_type(Relation index, int c)
 				 errmsg("access method \"%s\" does not support collation \"%s\" of column \"%s\"", "alex",
 						OidIsValid(index->rd_indcollation[c]) ? get_collation_name(index->rd_indcollation[c]) : "", name),
 				 errdetail_internal("%s", problem),
-				 errhint("Index the column with COLLATE \"C\", or with an operator class such as text_pattern_ops.")));
+				 type->collated ? errhint("Index the column with COLLATE \"C\", or with an operator class such as text_pattern_ops.") :
+				 errhint("Use the default operator class.")));
 	return type;
 }
 
@@ -297,6 +301,8 @@ alex_key_info(Relation index, AlexKeyInfo *info)
 		else
 			column->zero_bit = UINT64CONST(1) << (ALEX_TID_BITS + zeroes++);
 	}
+	for (int c = 0; c < n; c++)
+		info->column[c].usual = info->layout.place[c].code;
 	place_in_tuple(info);
 }
 
@@ -346,18 +352,25 @@ key_too_long(const AlexKeyInfo *info)
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("index row is too long for index \"%s\"", get_rel_name(info->index)),
-			 errdetail("In the code of the index it would take more than %d bytes, or %d as it is.",
+			 errdetail("In the code of the index, or the usual one, it would take more than %d bytes, or %d as it is.",
 					   info->words * (int) sizeof(uint64), ALEX_MAX_TUPLE),
 			 errhint("Consider an index on a hash of the value.")));
 }
 
-/* alex_key_record() of an index with string columns. */
-static void
-variable_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull, uint64 *record)
+/*
+ * The key words of a row of an index with string columns, and of the tie what is no TID. Returns false if it is too long. "most" is how many words it
+ * could take in any code.
+ */
+static bool
+variable_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull, uint64 *record, Size *most)
 {
 	Size		left = ALEX_MAX_TUPLE - MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData));
 	int			base = 0;		/* the end of the last string */
 
+	int			end = 0;
+	Size		more = 0;
+
+	memset(record, 0, (info->words + 1) * sizeof(uint64));
 	for (int c = 0; c < info->columns; c++)
 	{
 		const AlexColumn *column = &info->column[c];
@@ -366,14 +379,15 @@ variable_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull
 		Size		room = MAXALIGN(column->attlen > 0 ? column->attlen : VARHDRSZ);
 
 		if (at >= info->words || left < room)
-			key_too_long(info);
+			return false;
 		left -= room;
 		if (place->code == NULL)
 		{
 			uint64		image[ALEX_IMAGE_WORDS] = {0};
 
 			if (at + alex_code_words(place) > info->words)
-				key_too_long(info);
+				return false;
+			end = at + alex_code_words(place);
 			if (!isnull[c] && c >= info->keys)
 				included_image(column, values[c], image);
 			else if (!isnull[c])
@@ -387,7 +401,7 @@ variable_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull
 		else if (isnull[c])
 		{
 			record[at] = place->code->none[place->descending];
-			base = at + 1;
+			base = end = at + 1;
 		}
 		else
 		{
@@ -396,15 +410,50 @@ variable_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull
 
 			alex_string_of(column, column->type, values[c], left, &string);
 			if (string.size > left)
-				key_too_long(info);
+				return false;
 			left -= Min(left, MAXALIGN(string.size));
+			more += (string.n + 1) * ALEX_CODE_BITS / ALEX_STRING_WORD_BITS + 1;
 			n = alex_encode_string(place->code, string.bytes, string.n, place->flip[0], record + at, info->words - at);
 			alex_string_free(&string);
 			if (n > info->words - at)
-				key_too_long(info);
-			base = at + n;
+				return false;
+			base = end = at + n;
 		}
 	}
+	*most = end + more;
+	return true;
+}
+
+/* Is a row short enough in the usual codes? */
+static bool
+usually_fits(const AlexKeyInfo *info, const Datum *values, const bool *isnull)
+{
+	AlexKeyInfo usual;
+	uint64		record[ALEX_MAX_WORDS + 1];
+	Size		most;
+
+	alex_copy_key_info(&usual, info);
+	for (int c = 0; c < usual.columns; c++)
+		usual.layout.place[c].code = usual.column[c].usual;
+	return variable_record(&usual, values, isnull, record, &most);
+}
+
+/*
+ * What an index takes must not depend on what was in the table when it was built, or it could not be built again. So no row is taken that is too
+ * long in the usual codes, and a build that meets one too long in the codes it chose goes back to these.
+ */
+bool
+alex_try_key_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull, ItemPointer tid, uint64 *record)
+{
+	Size		most;
+	bool		fits;
+
+	Assert(info->layout.strings > 0);
+	fits = variable_record(info, values, isnull, record, &most);
+	if ((!fits || most > (Size) info->words) && !usually_fits(info, values, isnull))
+		key_too_long(info);
+	record[info->words] |= alex_tid_bits(tid);
+	return fits;
 }
 
 void
@@ -412,14 +461,14 @@ alex_key_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull
 {
 	uint64		tie = alex_tid_bits(tid);
 
-	for (int i = 0; i <= info->words; i++)
-		record[i] = 0;
 	if (info->layout.strings > 0)
 	{
-		variable_record(info, values, isnull, record);
-		record[info->words] |= tie;
+		if (!alex_try_key_record(info, values, isnull, tid, record))
+			key_too_long(info);
 		return;
 	}
+	for (int i = 0; i <= info->words; i++)
+		record[i] = 0;
 	for (int c = 0; c < info->columns; c++)
 	{
 		const AlexColumn *column = &info->column[c];

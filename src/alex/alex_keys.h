@@ -39,6 +39,7 @@ typedef struct AlexColumn
 	uint64		flip;			/* ... and word ^ flip if it is not NULL ... */
 	uint64		float_sign;		/* ... but the other bits of negative floats are inverted, too; 0: no float */
 	uint64		zero_bit;		/* of the tie: the value is -0.0; 0: no float */
+	const AlexStringCode *usual;	/* the code of a string column in an index that is built empty */
 } AlexColumn;
 
 /* How an index stores its rows. Filled once per relation, cheap to copy. */
@@ -223,6 +224,11 @@ alex_all_returnable(const AlexKeyInfo *info)
 /* Writes the record of a row: info->words key words and the tie. An error if the values are too long for a key. */
 extern void alex_key_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull, ItemPointer tid,
 							uint64 *record);
+
+/*
+ * The same of an index with string columns. Returns false if the values are too long in the codes of this index, but not in the usual ones.
+ */
+extern bool alex_try_key_record(const AlexKeyInfo *info, const Datum *values, const bool *isnull, ItemPointer tid, uint64 *record);
 
 /* Room for the values of a record that are passed by reference. */
 typedef struct AlexValueSpace

@@ -54,6 +54,7 @@ struct AlexBuildShared
 	int			nfinished;
 	double		heap_tuples;
 	bool		broken_hot_chain;
+	bool		misfit;
 	AlexSortPart parts[FLEXIBLE_ARRAY_MEMBER];	/* of each worker */
 };
 
@@ -153,7 +154,7 @@ alex_parallel_begin(Relation heap, Relation rel, IndexInfo *info, int request)
 }
 
 double
-alex_parallel_finish(AlexParallel *parallel, Relation rel, IndexInfo *info, AlexSort *sort)
+alex_parallel_finish(AlexParallel *parallel, Relation rel, IndexInfo *info, AlexSort *sort, bool *misfit)
 {
 	AlexBuildShared *shared = parallel->shared;
 	int			workers = parallel->context->nworkers_launched;
@@ -171,6 +172,8 @@ alex_parallel_finish(AlexParallel *parallel, Relation rel, IndexInfo *info, Alex
 		heap_tuples = shared->heap_tuples;
 		if (shared->broken_hot_chain)
 			info->ii_BrokenHotChain = true;
+		if (shared->misfit)
+			*misfit = true;
 		SpinLockRelease(&shared->mutex);
 		if (nfinished == workers)
 			break;
@@ -217,6 +220,7 @@ alex_parallel_main(dsm_segment *segment, shm_toc *toc)
 	AlexSort   *sort;
 	AlexSortPart part;
 	double		heap_tuples;
+	bool		misfit = false;
 
 	debug_query_string = shm_toc_lookup(toc, KEY_QUERY, true);
 	pgstat_report_activity(STATE_RUNNING, debug_query_string);
@@ -232,7 +236,7 @@ alex_parallel_main(dsm_segment *segment, shm_toc *toc)
 
 	InstrStartParallelQuery();
 	sort = alex_sort_begin(alex_build_sort_words(rel), shared->work_mem, &shared->files.fs, ParallelWorkerNumber);
-	heap_tuples = alex_build_collect(heap, rel, info, shm_toc_lookup(toc, KEY_SCAN, false), sort);
+	heap_tuples = alex_build_collect(heap, rel, info, shm_toc_lookup(toc, KEY_SCAN, false), sort, &misfit);
 	alex_sort_give(sort, &part);
 	InstrEndParallelQuery(&buffer_usage[ParallelWorkerNumber], &wal_usage[ParallelWorkerNumber]);
 
@@ -241,6 +245,8 @@ alex_parallel_main(dsm_segment *segment, shm_toc *toc)
 	shared->heap_tuples += heap_tuples;
 	if (info->ii_BrokenHotChain)
 		shared->broken_hot_chain = true;
+	if (misfit)
+		shared->misfit = true;
 	shared->nfinished++;
 	SpinLockRelease(&shared->mutex);
 	ConditionVariableSignal(&shared->finished);

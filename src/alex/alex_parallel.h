@@ -31,7 +31,7 @@ typedef struct AlexParallel
 extern AlexParallel *alex_parallel_begin(Relation heap, Relation rel, struct IndexInfo *info, int request);
 
 /* Waits until all workers have read and sorted, and adds their records to the sort. Returns the rows they saw. */
-extern double alex_parallel_finish(AlexParallel *parallel, Relation rel, struct IndexInfo *info, AlexSort *sort);
+extern double alex_parallel_finish(AlexParallel *parallel, Relation rel, struct IndexInfo *info, AlexSort *sort, bool *misfit);
 
 /* After the end of the sort. */
 extern void alex_parallel_end(AlexParallel *parallel);
@@ -40,9 +40,11 @@ extern void alex_parallel_end(AlexParallel *parallel);
 
 /*
  * Puts a record for every row to be indexed into a sort of records of alex_build_sort_words(); of those that fall to this process, if
- * the scan is shared. Returns the number of live rows, as ambuild does.
+ * the scan is shared. Returns the number of live rows, as ambuild does. "misfit" is set if a row is too long in the codes of the metapage: the
+ * records are of no use then.
  */
-extern double alex_build_collect(Relation heap, Relation rel, struct IndexInfo *info, ParallelTableScanDesc scan, AlexSort *sort);
+extern double alex_build_collect(Relation heap, Relation rel, struct IndexInfo *info, ParallelTableScanDesc scan, AlexSort *sort,
+								 bool *misfit);
 extern int	alex_build_sort_words(Relation rel);
 
 #endif							/* ALEX_PARALLEL_H */
