@@ -44,7 +44,7 @@ EXCEPTION WHEN data_exception OR cardinality_violation OR division_by_zero THEN
 END $$;
 SQL
 
-my @types = qw(int8 int4 int2 float8 float4 timestamptz timestamp date uuid oid money time pg_lsn);
+my @types = (qw(int8 int4 int2 float8 float4 timestamptz timestamp date uuid oid money time pg_lsn), qw(text name bytea numeric inet varbit), 'numeric(12,2)', 'char(12)');
 my ($s, $type, @conds, $rows);
 
 # T stands for either of the tables h (heap) and o (omen).
@@ -80,6 +80,8 @@ sub make_tables
 	on_both('CREATE INDEX T_part ON T USING alex (k) WHERE v < 5');
 	on_both('CREATE INDEX T_v ON T USING alex (v)');
 	on_both('CREATE INDEX T_expr ON T USING alex ((id % 1000))');
+	on_both('CREATE INDEX T_both ON T USING alex (v, k DESC, k2)');
+	on_both('CREATE INDEX T_more ON T USING alex (k2, id) INCLUDE (v, note)');
 	on_both('VACUUM ANALYZE T');
 	@conds = split /\n/, $s->safe("SELECT c FROM t_conds('$type', 3) c WHERE c <> ''");
 	if ($deep)
@@ -119,8 +121,8 @@ sub where { return chance(0.2) ? some() : chance(0.3) ? 'k ' . pick('<', '<=', '
 # A query whose answer is one row of one text, whatever order its rows come in.
 my $any = sub { my ($q) = @_; return "SELECT count(*) || ' ' || coalesce(md5(string_agg(r, ',' ORDER BY r)), '') FROM (SELECT md5(q::text) AS r FROM ($q) q) s"; };
 my $ordered = sub { my ($q) = @_; return "SELECT count(*) || ' ' || coalesce(md5(string_agg(r, ',')), '') FROM (SELECT q::text AS r FROM ($q) q OFFSET 0) s"; };
-# -0 and 0 are equal, and which comes first is free
-sub norm { my ($k) = @_; return $type =~ /float/ ? "$k + 0 AS $k" : $k; }
+# -0 and 0 are equal, and which comes first is free; so are 1.5 and 1.50
+sub norm { my ($k) = @_; return $type =~ /float/ ? "$k + 0 AS $k" : $type eq 'numeric' ? "trim_scale($k) AS $k" : $k; }
 
 my @shapes = (
 	sub { $any->('SELECT * FROM T WHERE ' . where()) },
