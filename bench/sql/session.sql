@@ -9,7 +9,6 @@ SET enable_memoize = off;
 SET enable_bitmapscan = off;
 -- scans are measured, not what does without them
 SET alex.enable_aggregate = off;
-SET alex.enable_distinct = off;
 SET max_parallel_workers_per_gather = 0;
 -- All copies of a table get their rows in the same order.
 SET synchronize_seqscans = off;

@@ -16,7 +16,7 @@ use constant NO_BLOCK => 0xFFFFFFFF;
 use constant DELETED => 1;
 use constant INCOMPLETE_SPLIT => 2;
 
-# Where things are in a page; see alex_format.h.
+# Where things are in a page; see alex_format.h. The fences are those of keys of two words.
 my %field = (
 	pd_lower => [ 12, 'S' ],
 	pd_upper => [ 14, 'S' ],
@@ -29,17 +29,19 @@ my %field = (
 	right => [ 36, 'L' ],
 	count => [ 40, 'L' ],
 	radix => [ 44, 'S' ],
-	words => [ 46, 'C' ],
-	model_word => [ 47, 'C' ],
-	removed => [ 62, 'S' ],
-	key_frame_log2 => [ 64, 'C' ],
-	key_start => [ 66, 'S' ],
-	tie_start => [ 70, 'S' ],
-	delta_bytes => [ 65, 'C' ],
-	low_key => [ 80, 'Q' ],
-	low_tie => [ 96, 'Q' ],
-	high_key => [ 104, 'Q' ],
-	high_tie => [ 120, 'Q' ],
+	words => [ 64, 'S' ],
+	model_word => [ 62, 'C' ],
+	removed => [ 46, 'S' ],
+	key_frame_log2 => [ 80, 'C' ],
+	key_start => [ 82, 'S' ],
+	tie_start => [ 86, 'S' ],
+	delta_bytes => [ 81, 'C' ],
+	low_key => [ 96, 'Q' ],
+	low_tie => [ 112, 'Q' ],
+	high_key => [ 120, 'Q' ],
+	high_tie => [ 136, 'Q' ],
+	columns => [ 63, 'C' ],
+	high_words => [ 72, 'S' ],
 	meta_strings => [ 36, 'L' ],
 	meta_rest => [ 60, 'L' ],);
 
@@ -67,8 +69,8 @@ sub put_page { substr($file, $_[0] * BLOCK, BLOCK) = $_[1]; }
 sub slot_columns
 {
 	my ($block) = @_;
-	my $columns = get($block, 'words') + (get($block, 'level') > 0 ? 2 : 1);
-	return map { unpack('C', substr($file, $block * BLOCK + 65 + 4 * $_, 1)) } 0 .. $columns - 1;
+	my $columns = get($block, 'columns');
+	return map { unpack('C', substr($file, $block * BLOCK + 81 + 4 * $_, 1)) } 0 .. $columns - 1;
 }
 
 # Where the newest record of a delta is in the file, and how long it is: behind the empty slots, whose last column is zero.
@@ -199,7 +201,7 @@ my @damage = (
 	# one node by itself
 	[ 'root_zero', 0, sub { put_page($root, "\0" x BLOCK) }, $root, qr/all zeroes/ ],
 	[ 'root_deleted', 0, sub { put($root, 'flags', DELETED) }, $root, qr/root is deleted/ ],
-	[ 'root_sibling', 0, sub { put($root, 'right', $leaf); put($root, 'high_key', ~0) }, $root, qr/root has a sibling/ ],
+	[ 'root_sibling', 0, sub { put($root, 'right', $leaf); put($root, 'high_words', 2); put($root, 'high_key', ~0) }, $root, qr/root has a sibling/ ],
 	[ 'magic', 0, sub { put($leaf, 'magic', 1) }, $leaf, qr/not an alex node/ ],
 	[ 'version', 0, sub { put($leaf, 'version', 9) }, $leaf, qr/another format version/ ],
 	[ 'words', 0, sub { put($leaf, 'words', 1) }, $leaf, qr/another number of key words/ ],
@@ -257,7 +259,6 @@ my @damage = (
 			put($leaf, 'right', $right2);
 			put($right2, 'left', $leaf);
 			put($leaf, $_, get($right, $_)) for 'high_key', 'high_tie';
-			substr($file, $leaf * BLOCK + 120, 8) = substr($file, $right * BLOCK + 120, 8);
 		}, $right2, qr/No separator leads to the node: the next one, in block \d+, leads to block $right/ ],
 	[ 'lost_separator', 0, sub { remove_newest($inner) }, $child, qr/No separator leads to the node/ ],
 	[ 'wrong_child', 0, sub { put_newest($inner, WORDS + 1, $deleted) }, $child, qr/in block $inner, leads to block $deleted/ ],

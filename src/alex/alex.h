@@ -50,7 +50,8 @@ typedef struct AlexMeta
  */
 typedef struct AlexIndex
 {
-	int			words;			/* W */
+	int			words;			/* W, the greatest there is */
+	int			least;			/* key words of every node; where all keys have one width, W */
 	int			fillfactor;
 	AlexKeyInfo key;
 } AlexIndex;
@@ -93,17 +94,43 @@ alex_record_tid(Relation rel, BlockNumber block, uint64 tie, ItemPointer tid)
 extern Buffer alex_pin(Relation rel, BlockNumber block, BufferAccessStrategy strategy);
 extern void alex_lock(Relation rel, const AlexIndex *index, Buffer buffer, int access);
 
+/*
+ * Positions and records have a number of key words, "words", which goes with them. It is that of what they were made from: a node, or
+ * alex_trim(), which leaves out the zeros at their end where keys have several widths.
+ */
+static inline int
+alex_trim(const AlexIndex *index, uint64 *position)
+{
+	int			words = index->words;
+
+	if (index->key.variable)
+	{
+		words = Max(alex_used_words(position, words), index->least);
+		position[words] = position[index->words];
+	}
+	return words;
+}
+
+/* alex_fence_side() of a position of any width. */
+static inline int
+alex_side(Page page, const uint64 *position, int words)
+{
+	uint64		space[ALEX_MAX_WORDS + 1];
+
+	return alex_fence_side(page, alex_fit_position(page, position, words, space));
+}
+
 /* Is this locked page the live node of the level that covers the position? */
-extern bool alex_covers(Page page, int level, const uint64 *position);
+extern bool alex_covers(Page page, int level, const uint64 *position, int words);
 
 /* Or is it the left half of an unfinished split of that node, whose right half does, though the parent cannot say so? */
-extern bool alex_left_of_unfinished_split(Page page, int level, const uint64 *position);
+extern bool alex_left_of_unfinished_split(Page page, int level, const uint64 *position, int words);
 
 /*
  * Finds the node of the given level that covers the position; returns it pinned and locked as asked. With
  * BUFFER_LOCK_EXCLUSIVE, splits found unfinished on the way along that level are finished.
  */
-extern Buffer alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int level, int access);
+extern Buffer alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int words, int level, int access);
 
 /* A zeroed or recyclable page, pinned and exclusively locked. */
 extern Buffer alex_new_buffer(Relation rel, const AlexIndex *index);
@@ -114,16 +141,16 @@ extern void alex_install(Buffer buffer, const char *image);
 /* ---- alex_change.c: adding to and rewriting nodes, splits ---- */
 
 /*
- * Adds a record to the exclusively locked node that covers it, splitting as needed; releases the buffer. "child", if
+ * Adds a record of "words" key words to the exclusively locked node that covers it, splitting as needed; releases the buffer. "child", if
  * valid, is the exclusively locked node one level down whose unfinished split the record finishes.
  */
-extern void alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child);
+extern void alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, int words, Buffer child);
 
 /*
  * The same for an entry of the table: if the leaf has to be rewritten for it, entries of dead rows are left out. "unchanged" as in
  * aminsert: the row is a new version of one with the same indexed value.
  */
-extern void alex_add_entry(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Relation heap,
+extern void alex_add_entry(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, int words, Relation heap,
 						   bool unchanged);
 
 /* Adds the missing separator of the right sibling to the parent, and clears the flag. Keeps the lock. */
@@ -160,7 +187,7 @@ extern uint32 alex_remove_entries(AlexRemover *remover, Relation rel, const Alex
 
 /*
  * Removes entries of dead rows from "records", which are all n records of an exclusively locked leaf that is about to be
- * rewritten without them, for a new record. What standbys must know of it is logged. Returns how many are left.
+ * rewritten without them, for a new record; all have the leaf's words. What standbys must know of it is logged. Returns how many are left.
  */
 extern uint32 alex_purge(Relation rel, const AlexIndex *index, Relation heap, Buffer buffer, const uint64 *record,
 						 bool unchanged, uint64 *records, uint32 n);
@@ -172,21 +199,23 @@ extern uint32 alex_purge(Relation rel, const AlexIndex *index, Relation heap, Bu
 typedef struct AlexDead
 {
 	uint32		n;
-	uint64	   *positions;		/* room for ALEX_MAX_DEAD, of W + 1 words each; NULL before the first one comes */
+	int			words;			/* key words of the positions: the leaf's */
+	uint32		room;			/* in words */
+	uint64	   *positions;		/* room for ALEX_MAX_DEAD; NULL before the first one comes */
 } AlexDead;
 
-/* The position to add next; there must be room. */
-extern uint64 *alex_dead_next(AlexDead *dead, const AlexIndex *index);
+/* The position, of so many words as all before it, to add next; there must be room. */
+extern uint64 *alex_dead_next(AlexDead *dead, int words);
 extern void alex_dead_free(AlexDead *dead);
 
 /*
  * The leaf has changed since: forgets those that are not in the locked leaf any more, and those whose rows, which may be others now,
  * are not dead.
  */
-extern void alex_dead_recheck(const AlexIndex *index, Relation heap, Buffer buffer, AlexDead *dead);
+extern void alex_dead_recheck(Relation heap, Buffer buffer, AlexDead *dead);
 
 /* Marks them in the locked leaf, and forgets all but those whose marks have no room. */
-extern void alex_dead_mark(const AlexIndex *index, Buffer buffer, AlexDead *dead);
+extern void alex_dead_mark(Buffer buffer, AlexDead *dead);
 
 /*
  * Removes what is still dead of these, of what is marked in their leaf, and of other entries for the same blocks of the table. The caller

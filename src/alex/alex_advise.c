@@ -208,10 +208,14 @@ take_nodes(Estimate *estimate, bool all, uint64 *columns)
 	{
 		AlexPlan	plan;
 		uint32		left = estimate->n - done;
+		const uint64 *first = estimate->records + (Size) done * stride;
+		uint64		low[ALEX_MAX_WORDS + 1];
 
 		CHECK_FOR_INTERRUPTS();
-		alex_plan_node(estimate->records + (Size) done * stride, Min(left, ALEX_MAX_RECORDS + 1), estimate->key.words, 0,
-					   estimate->room, estimate->guess, columns, &plan);
+		if (done > 0)
+			alex_make_separator(first - stride, first, estimate->key.words, low);
+		alex_plan_node_of(first, Min(left, ALEX_MAX_RECORDS + 1), estimate->key.least_words, estimate->key.words, 0, done > 0 ? low : NULL,
+						  estimate->room, estimate->guess, columns, &plan);
 		if (plan.n == left && !all)
 			break;
 		estimate->nodes++;
@@ -360,7 +364,7 @@ estimate_size(Relation index)
 
 	alex_key_info(index, &estimate.key);
 	stride = estimate.key.words + 1;
-	estimate.room = alex_node_capacity(estimate.key.words, 1, BLCKSZ) / 100 * ALEX_DEFAULT_FILLFACTOR;
+	estimate.room = alex_node_capacity_of(estimate.key.least_words, estimate.key.words, 1, BLCKSZ) / 100 * ALEX_DEFAULT_FILLFACTOR;
 	estimate.strategy = GetAccessStrategy(BAS_BULKREAD);
 	estimate.of_page = AllocSetContextCreate(context, "alex advise page", ALLOCSET_SMALL_SIZES);
 	/* a damaged entry may say that it has columns beyond its end */

@@ -114,6 +114,7 @@ typedef struct AggregateState
 	uint64	   *group;			/* its first record */
 	uint64	   *group_end;		/* the position behind it */
 	uint64	   *skip_end;		/* the position behind what need not be read */
+	uint64	   *fence;			/* what end_on_leaf() returned, if it is not the limit */
 
 	/* entries of the leaf, in bulk words of one column, row by row records */
 	uint64	   *entries;
@@ -150,11 +151,11 @@ read_leaf(AggregateState *state)
 	Page		page;
 	const AlexNodeHeader *node;
 
-	if (BufferIsValid(state->pin) && alex_covers((Page) state->leaf.data, 0, so->low))
+	if (BufferIsValid(state->pin) && alex_covers((Page) state->leaf.data, 0, so->low.word, so->low.words))
 		return;
 	CHECK_FOR_INTERRUPTS();
 	drop_leaf(state);
-	state->pin = alex_scan_find_leaf(state->scan, so->low);
+	state->pin = alex_scan_find_leaf(state->scan, true);
 	page = BufferGetPage(state->pin);
 	compat_test_old_snapshot(state->visible.snapshot, index, page);
 	/* before the lock is let go: who inserts here from now on conflicts */
@@ -170,16 +171,18 @@ read_leaf(AggregateState *state)
 	state->asked = false;
 }
 
-/* Where the leaf, or the limit, ends. */
+/* Where the leaf, or the limit, ends. Positions have all words of the index here; entries those of their leaf. */
 static const uint64 *
 end_on_leaf(const AggregateState *state, const uint64 *limit)
 {
 	const char *page = state->leaf.data;
-	const uint64 *fence = alex_high_fence(page);
+	int			words = state->so->index.words;
+	uint64	   *fence = state->fence;
 
-	if (alex_cheader(page)->right == InvalidBlockNumber || alex_compare(fence, limit, state->so->index.words) >= 0)
+	if (alex_cheader(page)->right == InvalidBlockNumber)
 		return limit;
-	return fence;
+	alex_widen_position(alex_high_fence(page, fence), alex_cheader(page)->words, fence, words);
+	return alex_compare(fence, limit, words) >= 0 ? limit : fence;
 }
 
 static void
@@ -362,11 +365,16 @@ test_bit(const uint64 *bits, uint32 i)
 static void
 add_delta(AggregateState *state, const uint64 *low, const uint64 *high)
 {
-	int			words = state->so->index.words;
-	uint32		n = alex_delta_count(state->leaf.data);
+	const char *page = state->leaf.data;
+	int			words = alex_cheader(page)->words;
+	uint64		low_space[ALEX_MAX_WORDS + 1];
+	uint64		high_space[ALEX_MAX_WORDS + 1];
+	uint32		n = alex_delta_count(page);
 
 	if (n == 0)
 		return;
+	low = alex_fit_position(page, low, state->so->index.words, low_space);
+	high = alex_fit_position(page, high, state->so->index.words, high_space);
 	StaticAssertStmt(ALEX_MAX_DELTA <= MOST_ENTRIES, "a delta has bits");
 	need_entries(state, (Size) n * (words + 1));
 	n = alex_collect_delta(state->leaf.data, low, high, state->entries);
@@ -385,13 +393,16 @@ add_part(AggregateState *state, const uint64 *end)
 	AlexScan   *so = state->so;
 	const char *page = state->leaf.data;
 	const AlexNodeHeader *node = alex_cheader(page);
-	int			words = so->index.words;
-	bool		whole_end = node->right == InvalidBlockNumber ? false : alex_compare(end, alex_high_fence(page), words) == 0;
-	uint32		first = alex_compare(so->low, alex_low_fence(page), words) == 0 ? 0 : alex_lower_bound(page, so->low);
-	uint32		last = whole_end ? node->count : alex_lower_bound(page, end);
+	uint64		low_space[ALEX_MAX_WORDS + 1];
+	uint64		end_space[ALEX_MAX_WORDS + 1];
+	const uint64 *from = alex_fit_position(page, so->low.word, so->low.words, low_space);
+	const uint64 *to = alex_fit_position(page, end, so->index.words, end_space);
+	bool		whole_end = node->right == InvalidBlockNumber ? false : alex_compare_high(page, to) == 0;
+	uint32		first = alex_compare_low(page, from) == 0 ? 0 : alex_lower_bound(page, from);
+	uint32		last = whole_end ? node->count : alex_lower_bound(page, to);
 
 	add_base(state, first, last);
-	add_delta(state, so->low, end);
+	add_delta(state, so->low.word, end);
 }
 
 /* ---- ranges and groups ---- */
@@ -399,7 +410,7 @@ add_part(AggregateState *state, const uint64 *end)
 static inline bool
 range_is_over(const AlexScan *so)
 {
-	return alex_compare(so->low, so->high, so->index.words) >= 0;
+	return alex_place_compare(&so->low, &so->high) >= 0;
 }
 
 /* Goes to the next range if this one is over; false if there is none. */
@@ -411,6 +422,8 @@ have_range(AggregateState *state)
 	while (range_is_over(so))
 		if (!alex_scan_enter_range(so, so->current + 1))
 			return false;
+	alex_place_widen(so, &so->low);
+	alex_place_widen(so, &so->high);
 	if (unlikely(so->recheck))
 		elog(ERROR, "conditions of an aggregate of index \"%s\" are not exact", RelationGetRelationName(state->scan->indexRelation));
 	return true;
@@ -445,9 +458,9 @@ gather_all_in_bulk(AggregateState *state)
 		const uint64 *end;
 
 		read_leaf(state);
-		end = end_on_leaf(state, so->high);
+		end = end_on_leaf(state, so->high.word);
 		add_part(state, end);
-		alex_copy_position(so, so->low, end);
+		alex_place_set(&so->low, end, so->index.words);
 	}
 }
 
@@ -459,20 +472,24 @@ find_group(AggregateState *state)
 
 	while (have_range(state))
 	{
+		const char *page = state->leaf.data;
+		uint64		low[ALEX_MAX_WORDS + 1];
+		uint64		high[ALEX_MAX_WORDS + 1];
 		bool		more;
 
 		read_leaf(state);
-		need_entries(state, (Size) (1 + alex_delta_count(state->leaf.data)) * (so->index.words + 1));
-		if (alex_collect(state->leaf.data, so->low, so->high, false, 1, state->entries, &more) > 0)
+		need_entries(state, (Size) (1 + alex_delta_count(page)) * (alex_cheader(page)->words + 1));
+		if (alex_collect(page, alex_fit_position(page, so->low.word, so->low.words, low),
+						 alex_fit_position(page, so->high.word, so->high.words, high), false, 1, state->entries, &more) > 0)
 		{
+			alex_widen_position(state->entries, alex_cheader(page)->words, state->group, so->index.words);
 			/* or this group would be found again and again */
-			if (alex_compare(state->entries, so->low, so->index.words) < 0)
+			if (alex_compare(state->group, so->low.word, so->index.words) < 0)
 				alex_corrupt(state->scan->indexRelation, so->leaf, "Records are out of order");
-			memcpy(state->group, state->entries, (so->index.words + 1) * sizeof(uint64));
 			find_group_end(state, state->group);
 			return true;
 		}
-		alex_copy_position(so, so->low, end_on_leaf(state, so->high));
+		alex_place_set(&so->low, end_on_leaf(state, so->high.word), so->index.words);
 	}
 	return false;
 }
@@ -487,14 +504,14 @@ gather_group_in_bulk(AggregateState *state)
 	while (find_group(state))
 	{
 		begin_group(state);
-		while (have_range(state) && alex_compare(so->low, state->group_end, words) < 0)
+		while (have_range(state) && alex_compare(so->low.word, state->group_end, words) < 0)
 		{
 			const uint64 *end;
 
 			read_leaf(state);
-			end = end_on_leaf(state, alex_compare(so->high, state->group_end, words) < 0 ? so->high : state->group_end);
+			end = end_on_leaf(state, alex_compare(so->high.word, state->group_end, words) < 0 ? so->high.word : state->group_end);
 			add_part(state, end);
-			alex_copy_position(so, so->low, end);
+			alex_place_set(&so->low, end, words);
 		}
 		if (state->rows_seen > 0)
 			return true;
@@ -509,42 +526,51 @@ static bool
 read_rows(AggregateState *state)
 {
 	AlexScan   *so = state->so;
-	int			words = so->index.words;
+	int			words;
 	bool		living = state->scan->ignore_killed_tuples;
 	const char *page = state->leaf.data;
 	uint64		rest[ALEX_MAX_WORDS + 1];
+	uint64		low_space[ALEX_MAX_WORDS + 1];
+	uint64		high_space[ALEX_MAX_WORDS + 1];
 	bool		more;
 
 	state->n = state->next = 0;
 	if (!have_range(state))
 		return false;
 	read_leaf(state);
+	words = alex_cheader(page)->words;
 	need_entries(state, (Size) (state->batch + alex_delta_count(page)) * (words + 1));
 	if (so->plan.filtered)
 	{
-		state->n = alex_collect_box(page, &so->plan.box, so->low, so->high, false, living, state->batch, state->entries, &more, rest);
+		state->n = alex_collect_box(page, &so->plan.box, so->low.word, so->high.word, false, living, state->batch, state->entries, &more, rest);
 		if (state->n == ALEX_OUT_OF_ORDER)
 			alex_corrupt(state->scan->indexRelation, so->leaf, "Records are out of order");
-		alex_copy_position(so, so->low, rest);
+		alex_place_set(&so->low, rest, so->index.words);
 	}
 	else
 	{
-		state->n = (living ? alex_collect_living : alex_collect) (page, so->low, so->high, false, state->batch, state->entries, &more);
+		const uint64 *low = alex_fit_position(page, so->low.word, so->low.words, low_space);
+		const uint64 *high = alex_fit_position(page, so->high.word, so->high.words, high_space);
+
+		state->n = (living ? alex_collect_living : alex_collect) (page, low, high, false, state->batch, state->entries, &more);
 		if (!more)
-			alex_copy_position(so, so->low, end_on_leaf(state, so->high));
+			alex_place_set(&so->low, end_on_leaf(state, so->high.word), so->index.words);
 		else
 		{
 			const uint64 *last = state->entries + (Size) (state->n - 1) * (words + 1);
 
 			/* or the next batch would be this one again */
-			if (alex_compare(last, so->low, words) < 0 || last[words] == PG_UINT64_MAX)
+			if (alex_compare(last, low, words) < 0 || last[words] == PG_UINT64_MAX)
 				alex_corrupt(state->scan->indexRelation, so->leaf, "Records are out of order");
-			alex_copy_position(so, so->low, last);
-			so->low[words]++;
+			alex_widen_position(last, words, so->low.word, so->index.words);
+			so->low.words = so->index.words;
+			so->low.word[so->low.words]++;
 		}
 	}
 	/* the next leaf is only a guess if there is a gap before it */
-	if (!alex_covers((Page) page, 0, so->low) && alex_compare(so->low, alex_high_fence(page), words) != 0)
+	if (!alex_covers((Page) page, 0, so->low.word, so->low.words) &&
+		(alex_cheader(page)->right == InvalidBlockNumber ||
+		 alex_compare_high(page, alex_fit_position(page, so->low.word, so->low.words, low_space)) != 0))
 		so->block = InvalidBlockNumber;
 	state->batch = Min(state->batch * ROWS_GROWTH, MOST_ENTRIES);
 	if (state->n > 0)
@@ -568,16 +594,20 @@ skip_like(AggregateState *state, const uint64 *record)
 	alex_prefix_bound(&so->index.key, state->skip_columns, record, true, state->skip_end);
 	while (state->next < state->n && alex_compare(state->entries + (Size) state->next * (words + 1), end, words) < 0)
 		state->next++;
-	if (state->next < state->n || alex_compare(so->low, end, words) >= 0)
+	if (state->next < state->n || alex_compare(so->low.word, end, words) >= 0)
 		return;
 	do
 	{
-		if (alex_compare(so->low, end, words) < 0)
-			alex_copy_position(so, so->low, end);
+		alex_place_widen(so, &so->low);
+		alex_place_widen(so, &so->high);
+		if (alex_compare(so->low.word, end, words) < 0)
+			alex_place_set(&so->low, end, words);
 		if (so->plan.filtered && !range_is_over(so))
 			alex_scan_skip(so);
 	} while (range_is_over(so) && alex_scan_enter_range(so, so->current + 1));
-	if (!alex_covers((Page) state->leaf.data, 0, so->low))
+	alex_place_widen(so, &so->low);
+	alex_place_widen(so, &so->high);
+	if (!alex_covers((Page) state->leaf.data, 0, so->low.word, so->low.words))
 		so->block = InvalidBlockNumber;
 	state->batch = FIRST_ROWS;
 }
@@ -586,7 +616,7 @@ skip_like(AggregateState *state, const uint64 *record)
 static bool
 gather_by_rows(AggregateState *state)
 {
-	int			words = state->so->index.words;
+	int			words;
 
 	state->in_group = false;
 	begin_group(state);
@@ -600,6 +630,7 @@ gather_by_rows(AggregateState *state)
 				continue;
 			return state->rows_seen > 0;
 		}
+		words = alex_cheader(state->leaf.data)->words;
 		record = state->entries + (Size) state->next * (words + 1);
 		if (state->grouped && (!state->in_group || alex_compare(record, state->group_end, words) >= 0))
 		{
@@ -640,6 +671,7 @@ start(AggregateState *state)
 		state->group = palloc((state->so->index.words + 1) * sizeof(uint64));
 		state->group_end = palloc((state->so->index.words + 1) * sizeof(uint64));
 		state->skip_end = palloc((state->so->index.words + 1) * sizeof(uint64));
+		state->fence = palloc((state->so->index.words + 1) * sizeof(uint64));
 		for (int i = 0; i < state->nsums; i++)
 		{
 			AlexColumnSums *sums = &state->sums[i];
@@ -666,8 +698,9 @@ start(AggregateState *state)
 	so->started = true;
 	so->forward = true;
 	so->current = -1;
-	memset(so->low, 0, sizeof(so->low));
-	memset(so->high, 0, sizeof(so->high));
+	so->low.words = so->high.words = so->index.words;
+	memset(so->low.word, 0, (so->index.words + 1) * sizeof(uint64));
+	memset(so->high.word, 0, (so->index.words + 1) * sizeof(uint64));
 	state->rows = state->by_rows || so->plan.filtered;
 	state->n = state->next = 0;
 	state->batch = state->skip_columns > 0 ? FIRST_ROWS : MOST_ENTRIES;

@@ -45,6 +45,7 @@ typedef struct BuildLevel
 
 	char	   *image;			/* the last node, without right sibling so far; NULL before the first */
 	BlockNumber block;			/* where it will go */
+	int			words;			/* key words of the pending records and the fence */
 	uint64		low[ALEX_MAX_WORDS + 1];	/* low fence of the next node */
 } BuildLevel;
 
@@ -106,7 +107,7 @@ write_image(BuildState *build, BlockNumber block, const char *image)
 
 typedef struct Collection
 {
-	AlexKeyInfo key;
+	AlexIndex	index;			/* the part that says how to make records */
 	bool		unique;
 	AlexSort   *sort;
 	bool		misfit;			/* a row was too long in the codes that were chosen */
@@ -121,20 +122,30 @@ collect_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool ali
 {
 	Collection *collection = (Collection *) state;
 	uint64		record[ALEX_MAX_WORDS + 1];
-	uint64	   *tie = &record[collection->key.words];
+	uint64	   *tie = &record[collection->index.key.words];
 
 	if (collection->misfit)
 		return;
-	if (collection->key.layout.strings == 0)
-		alex_key_record(&collection->key, values, isnull, tid, record);
-	else if (!alex_try_key_record(&collection->key, values, isnull, tid, record))
+	if (collection->index.key.layout.strings == 0)
+		alex_key_record(&collection->index.key, values, isnull, tid, record);
+	else if (!alex_try_key_record(&collection->index.key, values, isnull, tid, record))
 	{
 		collection->misfit = true;
 		return;
 	}
 	if (collection->unique)
 		*tie = *tie << 1 | (alive ? 0 : 1);
-	alex_sort_put(collection->sort, record);
+	alex_sort_put(collection->sort, record, alex_trim(&collection->index, record));
+}
+
+/* alex_open() of an index that is not there yet. */
+static void
+describe(Relation rel, AlexIndex *index)
+{
+	alex_key_info(rel, &index->key);
+	index->words = index->key.words;
+	index->least = index->key.least_words;
+	index->fillfactor = alex_fillfactor(rel);
 }
 
 double
@@ -143,8 +154,8 @@ alex_build_collect(Relation heap, Relation rel, IndexInfo *info, ParallelTableSc
 	Collection	collection = {.unique = info->ii_Unique, .sort = sort};
 	double		rows;
 
-	alex_key_info(rel, &collection.key);
-	alex_read_codes(rel, &collection.key);
+	describe(rel, &collection.index);
+	alex_read_codes(rel, &collection.index.key);
 	rows = alex_heap_scan(heap, rel, info, scan, !IsParallelWorker(), collect_row, &collection);
 	*misfit = *misfit || collection.misfit;
 	return rows;
@@ -156,7 +167,7 @@ alex_build_sort_words(Relation rel)
 	AlexKeyInfo key;
 
 	alex_key_info(rel, &key);
-	return key.words + 1;
+	return key.least_words + 1;
 }
 
 /* Fills the sort, with the help of workers if they are wanted and there are any. "misfit" is set if a row is too long in the codes. */
@@ -166,7 +177,7 @@ collect_once(BuildState *build, IndexInfo *info, bool *misfit)
 	int			workers = compat_index_build_workers(build->heap, build->rel, info);
 	AlexParallel *parallel = workers > 0 ? alex_parallel_begin(build->heap, build->rel, info, workers) : NULL;
 
-	build->sort = alex_sort_begin(build->index.words + 1, maintenance_work_mem / (parallel ? parallel->collectors : 1), NULL, 0);
+	build->sort = alex_sort_begin(build->index.least + 1, maintenance_work_mem / (parallel ? parallel->collectors : 1), NULL, 0);
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SCAN);
 	if (parallel == NULL || parallel->leader_collects)
 		build->heap_tuples = alex_build_collect(build->heap, build->rel, info, parallel ? parallel->scan : NULL, build->sort, misfit);
@@ -224,16 +235,16 @@ extend(BuildState *build)
 	return block;
 }
 
-static void add_to_level(BuildState *build, int level, const uint64 *record);
+static void add_to_level(BuildState *build, int level, const uint64 *record, int words);
 
 /*
- * Makes a node of the planned records, which are the first of "records"; "more" says whether others follow them there.
+ * Makes a node of the planned records, of the level's words, which are the first of "records"; "more" says whether others follow them there.
  */
 static void
 finish_node(BuildState *build, int l, const uint64 *records, const AlexPlan *plan, bool more)
 {
 	BuildLevel *level = &build->levels[l];
-	int			words = build->index.words;
+	int			words = level->words;
 	const uint64 *last = records + (Size) (plan->n - 1) * alex_stride(words, l);
 	const uint64 *next = last + alex_stride(words, l);
 	uint64		high[ALEX_MAX_WORDS + 1];
@@ -258,7 +269,7 @@ finish_node(BuildState *build, int l, const uint64 *records, const AlexPlan *pla
 	else
 		level->image = palloc(BLCKSZ);
 	/* the right link of a node with a right sibling is set when that gets its block */
-	alex_node_init(level->image, BLCKSZ, words, l, level->low, more ? high : NULL, left, InvalidBlockNumber);
+	alex_node_begin(level->image, BLCKSZ, build->index.least, words, l, level->low, more ? high : NULL, left, InvalidBlockNumber);
 	if (!alex_node_store_planned(level->image, plan, build->columns))
 		elog(ERROR, "alex node does not fit its page");
 	level->block = block;
@@ -270,7 +281,17 @@ finish_node(BuildState *build, int l, const uint64 *records, const AlexPlan *pla
 	level->guess = plan->n;
 	if (l + 1 >= MAX_LEVELS)
 		elog(ERROR, "alex index is too high");
-	add_to_level(build, l + 1, downlink);
+	add_to_level(build, l + 1, downlink, words);
+}
+
+/* Plans a node of the first of n records of a level. */
+static void
+plan_node(BuildState *build, int l, const uint64 *records, uint32 n, AlexPlan *plan)
+{
+	BuildLevel *level = &build->levels[l];
+
+	alex_plan_node_of(records, Min(n, alex_most_records(level->words)), build->index.least, level->words, l, level->low, build->room, level->guess,
+					  build->columns, plan);
 }
 
 /*
@@ -281,14 +302,13 @@ static void
 flush_level(BuildState *build, int l, bool last)
 {
 	BuildLevel *level = &build->levels[l];
-	int			stride = alex_stride(build->index.words, l);
+	int			stride = alex_stride(level->words, l);
 
 	while (level->npending > 0)
 	{
 		AlexPlan	plan;
 
-		alex_plan_node(level->pending, level->npending, build->index.words, l, build->room, level->guess,
-					   build->columns, &plan);
+		plan_node(build, l, level->pending, level->npending, &plan);
 		if (plan.n == level->npending && !last)
 			return;				/* more may fit */
 		finish_node(build, l, level->pending, &plan, plan.n < level->npending);
@@ -301,11 +321,22 @@ flush_level(BuildState *build, int l, bool last)
 }
 
 static void
-add_to_level(BuildState *build, int l, const uint64 *record)
+add_to_level(BuildState *build, int l, const uint64 *record, int words)
 {
 	BuildLevel *level = &build->levels[l];
-	int			stride = alex_stride(build->index.words, l);
+	int			stride;
 
+	if (level->pending == NULL)
+		level->words = words;
+	else if (words > level->words)
+	{
+		/* from now on all have more */
+		level->pending = repalloc_huge(level->pending, (Size) level->capacity * alex_stride(words, l) * sizeof(uint64));
+		alex_widen_records(level->pending, level->npending, level->words, words, l);
+		alex_widen_position(level->low, level->words, level->low, words);
+		level->words = words;
+	}
+	stride = alex_stride(level->words, l);
 	if (level->pending == NULL)
 	{
 		level->capacity = 2048;
@@ -322,7 +353,8 @@ add_to_level(BuildState *build, int l, const uint64 *record)
 			level->pending = repalloc_huge(level->pending, (Size) level->capacity * stride * sizeof(uint64));
 		}
 	}
-	memcpy(level->pending + (Size) level->npending * stride, record, stride * sizeof(uint64));
+	alex_widen_position(record, words, level->pending + (Size) level->npending * stride, level->words);
+	level->pending[(Size) level->npending * stride + level->words + 1] = record[words + 1];
 	level->npending++;
 }
 
@@ -333,8 +365,6 @@ add_to_level(BuildState *build, int l, const uint64 *record)
 static void
 finish_levels(BuildState *build)
 {
-	int			words = build->index.words;
-
 	if (build->nlevels == 0)
 	{
 		/* nothing to index */
@@ -356,13 +386,14 @@ finish_levels(BuildState *build)
 		{
 			AlexPlan	plan;
 
-			alex_plan_node(level->pending, level->npending, words, l, build->room, level->npending, build->columns, &plan);
+			level->guess = level->npending;
+			plan_node(build, l, level->pending, level->npending, &plan);
 			if (plan.n == level->npending)
 			{
 				uint64		low[ALEX_MAX_WORDS + 1] = {0};
 				char	   *image = palloc(BLCKSZ);
 
-				alex_node_init(image, BLCKSZ, words, l, low, NULL, InvalidBlockNumber, InvalidBlockNumber);
+				alex_node_begin(image, BLCKSZ, build->index.least, level->words, l, low, NULL, InvalidBlockNumber, InvalidBlockNumber);
 				if (!alex_node_store_planned(image, &plan, build->columns))
 					elog(ERROR, "alex root does not fit its page");
 				write_image(build, ALEX_ROOT_BLOCK, image);
@@ -379,9 +410,9 @@ finish_levels(BuildState *build)
 /* ---- uniqueness ---- */
 
 static void
-check_duplicate(BuildState *build, const uint64 *record, bool dead)
+check_duplicate(BuildState *build, const uint64 *record, int words, bool dead)
 {
-	int			words = build->index.words;
+	uint64		whole[ALEX_MAX_WORDS + 1];
 	AlexValueSpace space;
 	Datum		values[INDEX_MAX_KEYS];
 	bool		isnull[INDEX_MAX_KEYS];
@@ -389,6 +420,13 @@ check_duplicate(BuildState *build, const uint64 *record, bool dead)
 
 	if (!build->unique || dead)
 		return;
+	if (words != build->index.words)
+	{
+		/* as the columns' places say */
+		alex_widen_position(record, words, whole, build->index.words);
+		record = whole;
+		words = build->index.words;
+	}
 	if (!build->nulls_not_distinct && alex_any_null(&build->index.key, record))
 		return;
 	if (!build->have_last || alex_compare(record, build->last_equal.high, words) >= 0)
@@ -414,7 +452,7 @@ check_duplicate(BuildState *build, const uint64 *record, bool dead)
 static void
 accept_sorted(BuildState *build, uint64 *records, uint32 n)
 {
-	int			words = build->index.words;
+	int			words = build->levels[0].words;
 
 	if (!build->unique)
 		return;
@@ -424,7 +462,7 @@ accept_sorted(BuildState *build, uint64 *records, uint32 n)
 		bool		dead = record[words] & 1;
 
 		record[words] >>= 1;
-		check_duplicate(build, record, dead);
+		check_duplicate(build, record, words, dead);
 	}
 }
 
@@ -432,12 +470,15 @@ accept_sorted(BuildState *build, uint64 *records, uint32 n)
 static void
 write_leaves(BuildState *build, uint64 total)
 {
-	uint32		stride = build->index.words + 1;
+	uint32		stride = alex_sort_words(build->sort);
 	uint64		left = total;
 	uint32		wanted = 2048;	/* records to look at: more than the leaf will take */
 	uint32		accepted = 0;
+	uint32		most;			/* the one after the greatest node makes its high fence */
 
 	build->nlevels = total > 0 ? 1 : 0;
+	build->levels[0].words = stride - 1;
+	most = alex_most_records(stride - 1) + 1;
 	while (left > 0)
 	{
 		AlexPlan	plan;
@@ -453,18 +494,18 @@ write_leaves(BuildState *build, uint64 total)
 			accept_sorted(build, records + (Size) accepted * stride, wanted - accepted);
 			accepted = wanted;
 		}
-		alex_plan_node(records, wanted, build->index.words, 0, build->room, build->levels[0].guess, build->columns, &plan);
+		plan_node(build, 0, records, wanted, &plan);
 		if (plan.n == wanted && wanted < left)
 		{
-			/* they all fit: see whether more do. The one after the greatest node makes its high fence */
-			wanted = Min(wanted * 2, ALEX_MAX_RECORDS + 1);
+			/* they all fit: see whether more do */
+			wanted = Min(wanted * 2, most);
 			continue;
 		}
 		finish_node(build, 0, records, &plan, plan.n < left);
 		alex_sort_skip(build->sort, plan.n);
 		accepted -= plan.n;
 		left -= plan.n;
-		wanted = Min(plan.n + plan.n / 2 + 64, ALEX_MAX_RECORDS + 1);
+		wanted = Min(plan.n + plan.n / 2 + 64, most);
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, (int64) (total - left));
 	}
 }
@@ -509,10 +550,8 @@ alexbuild(Relation heap, Relation rel, struct IndexInfo *info)
 	build.rel = rel;
 	build.unique = info->ii_Unique;
 	build.nulls_not_distinct = info->ii_NullsNotDistinct;
-	alex_key_info(rel, &build.index.key);
-	build.index.words = build.index.key.words;
-	build.index.fillfactor = alex_fillfactor(rel);
-	capacity = alex_node_capacity(build.index.words, 1, BLCKSZ);
+	describe(rel, &build.index);
+	capacity = alex_node_capacity_of(build.index.least, build.index.words, 1, BLCKSZ);
 	build.room = capacity / 100 * build.index.fillfactor;
 
 	old = MemoryContextSwitchTo(context);
@@ -547,8 +586,7 @@ alexbuildempty(Relation rel)
 	AlexIndex	index;
 
 	memset(&index, 0, sizeof(index));
-	alex_key_info(rel, &index.key);
-	index.words = index.key.words;
+	describe(rel, &index);
 	for (BlockNumber block = ALEX_META_BLOCK; block <= ALEX_FIRST_LEAF_BLOCK; block++)
 	{
 		/* there are blocks already where another access method's fork is replaced (alex_adopt.c) */

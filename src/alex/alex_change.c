@@ -15,17 +15,13 @@
 #include "storage/bufpage.h"
 #include "storage/predicate.h"
 
-static inline Size
-record_bytes(const AlexIndex *index, int level)
-{
-	return alex_stride(index->words, level) * sizeof(uint64);
-}
-
-/* All records of a page, with room for one more. */
+/* All records of a page, of its words, with room for one more and for "words" of all of them. */
 static uint64 *
-read_records(const AlexIndex *index, Page page, uint32 *n)
+read_records(Page page, int words, uint32 *n)
 {
-	uint64	   *records = palloc((alex_record_count(page) + 1) * record_bytes(index, alex_cheader(page)->level));
+	const AlexNodeHeader *node = alex_cheader(page);
+	Size		stride = alex_stride(Max(words, node->words), node->level);
+	uint64	   *records = palloc_extended((alex_record_count(page) + 1) * stride * sizeof(uint64), MCXT_ALLOC_HUGE);
 
 	*n = alex_decode(page, records);
 	return records;
@@ -47,27 +43,28 @@ clear_incomplete(WalRecord *wal, Buffer child)
 
 /* Adds (separator, right block) to the parent level, which clears the flag on the locked left node. */
 static void
-add_downlink(Relation rel, const AlexIndex *index, Buffer left, const uint64 *separator, BlockNumber right)
+add_downlink(Relation rel, const AlexIndex *index, Buffer left, const uint64 *separator, int words, BlockNumber right)
 {
 	int			level = alex_cheader(BufferGetPage(left))->level;
 	uint64		record[ALEX_MAX_RECORD_WORDS];
 	Buffer		parent;
 
-	memcpy(record, separator, (index->words + 1) * sizeof(uint64));
-	record[index->words + 1] = right;
-	parent = alex_descend(rel, index, record, level + 1, BUFFER_LOCK_EXCLUSIVE);
-	alex_add_record(rel, index, parent, record, left);
+	memcpy(record, separator, (words + 1) * sizeof(uint64));
+	record[words + 1] = right;
+	parent = alex_descend(rel, index, record, words, level + 1, BUFFER_LOCK_EXCLUSIVE);
+	alex_add_record(rel, index, parent, record, words, left);
 }
 
 void
 alex_finish_split(Relation rel, const AlexIndex *index, Buffer buffer)
 {
 	Page		page = BufferGetPage(buffer);
+	uint64		separator[ALEX_MAX_WORDS + 1];
 
 	Assert(alex_cheader(page)->flags & ALEX_INCOMPLETE_SPLIT);
 	if (alex_cheader(page)->right == InvalidBlockNumber)
 		alex_corrupt(rel, BufferGetBlockNumber(buffer), "A node without right sibling has an unfinished split");
-	add_downlink(rel, index, buffer, alex_high_fence(page), alex_cheader(page)->right);
+	add_downlink(rel, index, buffer, alex_high_fence(page, separator), alex_cheader(page)->words, alex_cheader(page)->right);
 }
 
 /* Splits any node but the root; the lock on the left node is kept, the parent is told. */
@@ -115,7 +112,7 @@ split_node(Relation rel, const AlexIndex *index, Buffer buffer, const AlexNewNod
 	if (BufferIsValid(neighbour))
 		UnlockReleaseBuffer(neighbour);
 	UnlockReleaseBuffer(right);
-	add_downlink(rel, index, buffer, nodes->separator, right_block);
+	add_downlink(rel, index, buffer, nodes->separator, nodes->words, right_block);
 }
 
 /*
@@ -126,7 +123,7 @@ static Buffer
 split_root(Relation rel, const AlexIndex *index, Buffer root, const AlexNewNodes *nodes, Buffer child, bool child_done)
 {
 	int			level = alex_cheader(BufferGetPage(root))->level;
-	int			words = index->words;
+	int			words = nodes->words;
 	uint64		low[ALEX_MAX_WORDS + 1] = {0};
 	uint64		children[2 * ALEX_MAX_RECORD_WORDS];
 	Buffer		left = alex_new_buffer(rel, index);
@@ -138,13 +135,13 @@ split_root(Relation rel, const AlexIndex *index, Buffer root, const AlexNewNodes
 	alex_header(nodes->left)->flags = 0;
 	alex_header(nodes->right)->left = BufferGetBlockNumber(left);
 
-	alex_node_init(root_image, BLCKSZ, words, level + 1, low, NULL, InvalidBlockNumber, InvalidBlockNumber);
+	alex_node_begin(root_image, BLCKSZ, index->least, words, level + 1, low, NULL, InvalidBlockNumber, InvalidBlockNumber);
 
 	memcpy(children, low, (words + 1) * sizeof(uint64));
 	children[words + 1] = BufferGetBlockNumber(left);
 	memcpy(children + words + 2, nodes->separator, (words + 1) * sizeof(uint64));
 	children[2 * words + 3] = BufferGetBlockNumber(right);
-	if (!alex_node_store(root_image, children, 2, 0))
+	if (!alex_node_store_words(root_image, children, words, 2, 0))
 		elog(ERROR, "root of an alex index does not fit");
 
 	wal_begin(&wal, rel);
@@ -198,8 +195,8 @@ free_nodes(AlexNewNodes *nodes)
 }
 
 /*
- * Makes the n sorted records and "record", which may be NULL, the content of an exclusively locked node, or a step of that. "child" as
- * in alex_add_record. *buffer stays locked; after a root split it is the left half. Returns false if there is more to do.
+ * Makes the n sorted records and "record", which may be NULL, all of nodes->words, the content of an exclusively locked node, or a step of
+ * that. "child" as in alex_add_record. *buffer stays locked; after a root split it is the left half. Returns false if there is more to do.
  */
 static bool
 replace_records(Relation rel, const AlexIndex *index, Buffer *buffer, uint64 *records, uint32 n, const uint64 *record,
@@ -222,15 +219,32 @@ replace_records(Relation rel, const AlexIndex *index, Buffer *buffer, uint64 *re
 	return !nodes->again;
 }
 
+/* A record as one of the node, in "space" if it is not; NULL if the node does not have all of its words. */
+static const uint64 *
+fit_record(Page page, const uint64 *record, int words, uint64 *space)
+{
+	const AlexNodeHeader *node = alex_cheader(page);
+
+	if (node->words == words)
+		return record;
+	if (alex_fit_record(page, record, words, space) == NULL)
+		return NULL;
+	if (node->level > 0)
+		space[node->words + 1] = record[words + 1];
+	return space;
+}
+
 /* Adds a record to the delta of a node, if that has room. */
 static bool
-put_record(Relation rel, Buffer buffer, const uint64 *record, Buffer child)
+put_record(Relation rel, Buffer buffer, const uint64 *record, int words, Buffer child)
 {
 	Page		page = BufferGetPage(buffer);
+	uint64		space[ALEX_MAX_RECORD_WORDS];
 	AlexSlot	slot;
 	WalRecord	wal;
 
-	if (!alex_delta_prepare(page, record, alex_delta_limit(page), &slot))
+	record = fit_record(page, record, words, space);
+	if (record == NULL || !alex_delta_prepare(page, record, alex_delta_limit(page), &slot))
 		return false;
 	wal_begin(&wal, rel);
 	START_CRIT_SECTION();
@@ -245,10 +259,12 @@ put_record(Relation rel, Buffer buffer, const uint64 *record, Buffer child)
 
 /* Adds a record to a node whose delta has no room, or a step of that. Returns false if there is more to do. */
 static bool
-merge_record(Relation rel, const AlexIndex *index, Buffer *buffer, const uint64 *record, Buffer child, Relation heap,
+merge_record(Relation rel, const AlexIndex *index, Buffer *buffer, const uint64 *record, int words, Buffer child, Relation heap,
 			 bool unchanged, AlexNewNodes *nodes)
 {
 	Page		page = BufferGetPage(*buffer);
+	uint64		space[ALEX_MAX_RECORD_WORDS];
+	const uint64 *fitted;
 	uint64	   *records = NULL;
 	uint32		n = 0;
 	uint32		dead = 0;
@@ -258,20 +274,27 @@ merge_record(Relation rel, const AlexIndex *index, Buffer *buffer, const uint64 
 	if (alex_cheader(page)->flags & ALEX_INCOMPLETE_SPLIT)
 		alex_finish_split(rel, index, *buffer);
 
+	fitted = fit_record(page, record, words, space);
+	nodes->words = fitted ? alex_cheader(page)->words : words;
 	if (heap != NULL && alex_should_purge(page, unchanged))
 	{
 		uint32		all;
 
-		records = read_records(index, page, &all);
-		n = alex_purge(rel, index, heap, *buffer, record, unchanged, records, all);
+		/* a record with more words than the leaf has no equal there: then any will do */
+		records = read_records(page, words, &all);
+		n = alex_purge(rel, index, heap, *buffer, fitted || all == 0 ? fitted : records, unchanged && all > 0, records, all);
 		dead = all - n;
 	}
-	if (alex_change_append(page, record, dead, nodes))
+	if (fitted && alex_change_append(page, fitted, dead, nodes))
 		rewrite_node(rel, *buffer, nodes->left, child);
 	else
 	{
 		if (records == NULL)
-			records = read_records(index, page, &n);
+			records = read_records(page, words, &n);
+		if (fitted)
+			record = fitted;
+		else
+			alex_widen_records(records, n, alex_cheader(page)->words, words, alex_cheader(page)->level);
 		done = replace_records(rel, index, buffer, records, n, record, child, nodes);
 	}
 	if (records != NULL)
@@ -279,35 +302,53 @@ merge_record(Relation rel, const AlexIndex *index, Buffer *buffer, const uint64 
 	return done;
 }
 
+/* The node that covers the record, of which the locked one covered it before it was split. */
+static Buffer
+go_right(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, int words)
+{
+	while (alex_side(BufferGetPage(buffer), record, words) > 0)
+	{
+		Buffer		right = alex_pin(rel, alex_cheader(BufferGetPage(buffer))->right, NULL);
+
+		alex_lock(rel, index, right, BUFFER_LOCK_EXCLUSIVE);
+		UnlockReleaseBuffer(buffer);
+		buffer = right;
+	}
+	return buffer;
+}
+
 /* "heap" is NULL but for entries of it. */
 static void
-add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child, Relation heap,
+add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, int words, Buffer child, Relation heap,
 		   bool unchanged)
 {
-	if (!put_record(rel, buffer, record, child))
+	if (!put_record(rel, buffer, record, words, child))
 	{
 		AlexNewNodes nodes;
 
 		make_nodes(&nodes);
-		while (!merge_record(rel, index, &buffer, record, child, heap, unchanged, &nodes) &&
-			   !put_record(rel, buffer, record, child))
-			;
+		while (!merge_record(rel, index, &buffer, record, words, child, heap, unchanged, &nodes))
+		{
+			buffer = go_right(rel, index, buffer, record, words);
+			if (put_record(rel, buffer, record, words, child))
+				break;
+		}
 		free_nodes(&nodes);
 	}
 	UnlockReleaseBuffer(buffer);
 }
 
 void
-alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Buffer child)
+alex_add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, int words, Buffer child)
 {
-	add_record(rel, index, buffer, record, child, NULL, false);
+	add_record(rel, index, buffer, record, words, child, NULL, false);
 }
 
 void
-alex_add_entry(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, Relation heap,
+alex_add_entry(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *record, int words, Relation heap,
 			   bool unchanged)
 {
-	add_record(rel, index, buffer, record, InvalidBuffer, heap, unchanged);
+	add_record(rel, index, buffer, record, words, InvalidBuffer, heap, unchanged);
 }
 
 void
@@ -321,7 +362,8 @@ alex_remove_records(Relation rel, const AlexIndex *index, Buffer *buffer, const 
 	while (!done)
 	{
 		Page		page = BufferGetPage(*buffer);
-		int			stride = alex_stride(index->words, alex_cheader(page)->level);
+		int			words = alex_cheader(page)->words;
+		int			stride = alex_stride(words, alex_cheader(page)->level);
 		uint32		n;
 		uint32		kept = 0;
 		uint64	   *records;
@@ -329,7 +371,8 @@ alex_remove_records(Relation rel, const AlexIndex *index, Buffer *buffer, const 
 		if (alex_cheader(page)->flags & ALEX_INCOMPLETE_SPLIT)
 			alex_finish_split(rel, index, *buffer);
 
-		records = read_records(index, page, &n);
+		records = read_records(page, words, &n);
+		nodes.words = words;
 		for (uint32 i = 0; i < n; i++)
 			if (!dead[i])
 			{

@@ -56,6 +56,7 @@ typedef struct CheckState
 	BufferAccessStrategy strategy;
 	char	   *page;			/* the node under check */
 	uint64	   *scratch;		/* its records, and what the core needs to find them */
+	Size		scratch_words;	/* room there */
 	uint8	   *reached;		/* a bit per block */
 	int64		records;		/* in leaves */
 
@@ -132,13 +133,14 @@ link_possible(CheckState *state, BlockNumber from, BlockNumber to)
 static void
 check_separators(CheckState *state, BlockNumber block)
 {
-	int			words = state->index.words;
+	int			words = alex_cheader(state->page)->words;
 	int			stride = alex_stride(words, 1);
+	uint64		fence[ALEX_MAX_WORDS + 1];
 	uint32		n = alex_decode(state->page, state->scratch);
 
 	if (n == 0)
 		corrupt(state, block, "The inner node has no children");
-	if (alex_compare(state->scratch, alex_low_fence(state->page), words) != 0)
+	if (alex_compare(state->scratch, alex_low_fence(state->page, fence), words) != 0)
 		corrupt(state, block, "The first separator is not the low fence");
 	for (uint32 i = 0; i < n; i++)
 	{
@@ -150,16 +152,33 @@ check_separators(CheckState *state, BlockNumber block)
 	}
 }
 
+/* Room for what is in a node. */
+static void
+make_scratch(CheckState *state, Size words)
+{
+	if (words <= state->scratch_words)
+		return;
+	if (state->scratch)
+		pfree(state->scratch);
+	state->scratch = palloc_extended(words * sizeof(uint64), MCXT_ALLOC_HUGE);
+	state->scratch_words = words;
+}
+
 /* Checks the node in state->page without looking at any other page. */
 static void
 check_node(CheckState *state, BlockNumber block)
 {
 	const AlexNodeHeader *node = alex_cheader(state->page);
-	int			words = state->index.words;
-	const char *problem = alex_node_validate(state->page, words, BLCKSZ, state->scratch);
+	const AlexIndex *index = &state->index;
+	const char *problem = alex_node_problem_of(state->page, index->least, index->words, BLCKSZ);
 	bool		leftmost;
 	uint32		at;
 
+	if (problem == NULL)
+	{
+		make_scratch(state, ALEX_SCRATCH_WORDS(state->page));
+		problem = alex_node_validate_of(state->page, index->least, index->words, BLCKSZ, state->scratch);
+	}
 	if (problem != NULL)
 		corrupt(state, block, "The %s", problem);
 	at = ((PageHeader) state->page)->pd_lower;
@@ -188,9 +207,9 @@ check_node(CheckState *state, BlockNumber block)
 	if ((node->flags & ALEX_INCOMPLETE_SPLIT) && node->right == ALEX_NO_BLOCK)
 		corrupt(state, block, "The node has an unfinished split but no right sibling");
 
-	leftmost = true;
-	for (int i = 0; i <= words; i++)
-		if (alex_low_fence(state->page)[i] != 0)
+	leftmost = alex_low_tie(state->page) == 0;
+	for (int i = 0; i < node->words; i++)
+		if (alex_low_word(state->page, i) != 0)
 			leftmost = false;
 	if (leftmost != (node->left == ALEX_NO_BLOCK))
 		corrupt(state, block, leftmost ?
@@ -214,9 +233,12 @@ load_parent(CheckState *state, BlockNumber block)
 	read_page(state, block, state->parent.page);
 
 	/* it was sound when it was checked, but may have been read from disk again since */
-	problem = alex_node_problem(state->parent.page, state->index.words, BLCKSZ);
+	problem = alex_node_problem_of(state->parent.page, state->index.least, state->index.words, BLCKSZ);
 	if (problem != NULL)
 		corrupt(state, block, "The %s", problem);
+	if (state->parent.records)
+		pfree(state->parent.records);
+	state->parent.records = palloc_extended(ALEX_SCRATCH_WORDS(state->parent.page) * sizeof(uint64), MCXT_ALLOC_HUGE);
 	state->parent.block = block;
 	state->parent.at = 0;
 	state->parent.count = alex_decode(state->parent.page, state->parent.records);
@@ -224,7 +246,7 @@ load_parent(CheckState *state, BlockNumber block)
 		corrupt(state, block, "The inner node has no children");
 }
 
-/* The next separator of the level above, or NULL after the last one. */
+/* The next separator of the level above, of the words of the parent, or NULL after the last one. */
 static const uint64 *
 next_separator(CheckState *state)
 {
@@ -236,20 +258,21 @@ next_separator(CheckState *state)
 			return NULL;
 		load_parent(state, right);
 	}
-	return state->parent.records + (Size) state->parent.at * alex_stride(state->index.words, 1);
+	return state->parent.records + (Size) state->parent.at * alex_stride(alex_cheader(state->parent.page)->words, 1);
 }
 
 /* Matches the node in state->page with the next separator of the level above. */
 static void
 check_parent(CheckState *state, BlockNumber block, bool may_lack)
 {
-	int			words = state->index.words;
 	const uint64 *separator = next_separator(state);
+	int			words = alex_cheader(state->parent.page)->words;
 	BlockNumber child = separator ? (BlockNumber) separator[words + 1] : InvalidBlockNumber;
+	uint64		fence[ALEX_MAX_WORDS + 1];
 
 	if (child == block)
 	{
-		if (alex_compare(separator, alex_low_fence(state->page), words) != 0)
+		if (alex_compare_widths(separator, words, alex_low_fence(state->page, fence), alex_cheader(state->page)->words) != 0)
 			corrupt(state, block, "The low fence is not the separator that leads here from block %u",
 					state->parent.block);
 		state->parent.at++;
@@ -270,10 +293,10 @@ check_parent(CheckState *state, BlockNumber block, bool may_lack)
 static BlockNumber
 check_level(CheckState *state, int level, BlockNumber block, BlockNumber parent)
 {
-	int			words = state->index.words;
 	const AlexNodeHeader *node = alex_cheader(state->page);
 	BlockNumber left = InvalidBlockNumber;
 	BlockNumber below = InvalidBlockNumber;
+	int			words = 0;		/* of the fence */
 	uint64		fence[ALEX_MAX_WORDS + 1] = {0};	/* where the next node must begin */
 	bool		split_unfinished = false;
 
@@ -283,6 +306,7 @@ check_level(CheckState *state, int level, BlockNumber block, BlockNumber parent)
 	while (block != ALEX_NO_BLOCK)
 	{
 		BlockNumber from = left != InvalidBlockNumber ? left : parent;
+		uint64		low[ALEX_MAX_WORDS + 1];
 
 		/* a cycle ends here too */
 		if (state->reached[block / 8] & (1 << block % 8))
@@ -300,7 +324,7 @@ check_level(CheckState *state, int level, BlockNumber block, BlockNumber parent)
 					node->level, from, level);
 		if (node->left != left)
 			corrupt(state, block, "The left link is %u, but the left sibling is block %u", node->left, left);
-		if (alex_compare(alex_low_fence(state->page), fence, words) != 0)
+		if (alex_compare_widths(alex_low_fence(state->page, low), node->words, fence, words) != 0)
 			corrupt(state, block, "The low fence is not the high fence of the left sibling, block %u", left);
 		if (parent != InvalidBlockNumber)
 			check_parent(state, block, split_unfinished);
@@ -312,7 +336,9 @@ check_level(CheckState *state, int level, BlockNumber block, BlockNumber parent)
 			below = alex_find_child(state->page, first, NULL);
 		}
 		split_unfinished = (node->flags & ALEX_INCOMPLETE_SPLIT) != 0;
-		memcpy(fence, alex_high_fence(state->page), (words + 1) * sizeof(uint64));
+		words = node->words;
+		if (node->right != ALEX_NO_BLOCK)
+			alex_high_fence(state->page, fence);
 		left = block;
 		block = node->right;
 	}
@@ -323,7 +349,7 @@ check_level(CheckState *state, int level, BlockNumber block, BlockNumber parent)
 
 		if (separator != NULL)
 			corrupt(state, state->parent.block, "A separator leads to block %u, which is not where it should be on level %d",
-					(BlockNumber) separator[words + 1], level);
+					(BlockNumber) separator[alex_cheader(state->parent.page)->words + 1], level);
 	}
 	return below;
 }
@@ -336,13 +362,12 @@ check_tree(CheckState *state)
 	const char *problem;
 
 	read_page(state, ALEX_ROOT_BLOCK, state->page);
-	problem = alex_node_problem(state->page, state->index.words, BLCKSZ);
+	problem = alex_node_problem_of(state->page, state->index.least, state->index.words, BLCKSZ);
 	if (problem != NULL)
 		corrupt(state, ALEX_ROOT_BLOCK, "The %s", problem);
 
 	state->reached = palloc_extended(state->nblocks / 8 + 1, MCXT_ALLOC_ZERO | MCXT_ALLOC_HUGE);
 	state->parent.page = palloc(BLCKSZ);
-	state->parent.records = palloc(ALEX_SCRATCH_WORDS(state->index.words) * sizeof(uint64));
 	for (int level = alex_cheader(state->page)->level; level >= 0; level--)
 	{
 		BlockNumber below = check_level(state, level, leftmost, above);
@@ -384,6 +409,21 @@ check_pages(CheckState *state)
 
 /* ---- is every row in the index? ---- */
 
+/* Adds a record to the filter, or if that is not wanted, says whether it is not there. Words that it does not use do not count. */
+static bool
+fingerprint(CheckState *state, const uint64 *record, int words, bool add)
+{
+	uint64		used[ALEX_MAX_WORDS + 1];
+	int			n = alex_used_words(record, words);
+
+	memcpy(used, record, n * sizeof(uint64));
+	used[n] = record[words];
+	if (!add)
+		return bloom_lacks_element(state->filter, (unsigned char *) used, (n + 1) * sizeof(uint64));
+	bloom_add_element(state->filter, (unsigned char *) used, (n + 1) * sizeof(uint64));
+	return false;
+}
+
 /*
  * Adds all records to the filter. The walk follows the fences, so it is complete even while a standby replays splits
  * and deletions: records only ever move to nodes further right.
@@ -391,15 +431,15 @@ check_pages(CheckState *state)
 static void
 fingerprint_index(CheckState *state)
 {
-	int			words = state->index.words;
-	Size		size = (words + 1) * sizeof(uint64);
 	const AlexNodeHeader *node = alex_cheader(state->page);
+	int			position_words = 0;
 	uint64		position[ALEX_MAX_WORDS + 1] = {0};
 	BlockNumber right = InvalidBlockNumber;
 
 	for (;;)
 	{
 		Buffer		buffer = InvalidBuffer;
+		int			words;
 		uint32		n;
 
 		CHECK_FOR_INTERRUPTS();
@@ -407,17 +447,19 @@ fingerprint_index(CheckState *state)
 		{
 			buffer = alex_pin(state->rel, right, state->strategy);
 			alex_lock(state->rel, &state->index, buffer, BUFFER_LOCK_SHARE);
-			if (!alex_covers(BufferGetPage(buffer), 0, position))
+			if (!alex_covers(BufferGetPage(buffer), 0, position, position_words))
 			{
 				UnlockReleaseBuffer(buffer);
 				buffer = InvalidBuffer;
 			}
 		}
 		if (!BufferIsValid(buffer))
-			buffer = alex_descend(state->rel, &state->index, position, 0, BUFFER_LOCK_SHARE);
+			buffer = alex_descend(state->rel, &state->index, position, position_words, 0, BUFFER_LOCK_SHARE);
 		memcpy(state->page, BufferGetPage(buffer), BLCKSZ);
 		UnlockReleaseBuffer(buffer);
 
+		words = node->words;
+		make_scratch(state, ALEX_SCRATCH_WORDS(state->page));
 		n = alex_decode(state->page, state->scratch);
 
 		/* scans do not see entries marked dead; those of transactions that began in recovery do */
@@ -425,12 +467,13 @@ fingerprint_index(CheckState *state)
 			alex_mark_killed(state->page, state->scratch, n);
 		for (uint32 i = 0; i < n; i++)
 			if ((state->scratch[(Size) i * (words + 1) + words] & ALEX_KILLED) == 0)
-				bloom_add_element(state->filter, (unsigned char *) (state->scratch + (Size) i * (words + 1)), size);
+				fingerprint(state, state->scratch + (Size) i * (words + 1), words, true);
 
 		right = node->right;
 		if (right == ALEX_NO_BLOCK)
 			break;
-		memcpy(position, alex_high_fence(state->page), size);
+		alex_high_fence(state->page, position);
+		position_words = words;
 	}
 }
 
@@ -439,12 +482,11 @@ static void
 row_present(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
 {
 	CheckState *state = arg;
-	int			words = state->index.words;
 	uint64		record[ALEX_MAX_WORDS + 1];
 
 	CHECK_FOR_INTERRUPTS();
 	alex_key_record(&state->index.key, values, isnull, tid, record);
-	if (bloom_lacks_element(state->filter, (unsigned char *) record, (words + 1) * sizeof(uint64)))
+	if (fingerprint(state, record, state->index.words, false))
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("index \"%s\" lacks the record of row (%u,%u) in table \"%s\"",
@@ -512,7 +554,6 @@ check_index(Relation heap, Relation rel, bool locked, bool heapallindexed)
 	alex_open(rel, &state.index);
 	state.strategy = GetAccessStrategy(BAS_BULKREAD);
 	state.page = palloc(BLCKSZ);
-	state.scratch = palloc(ALEX_SCRATCH_WORDS(state.index.words) * sizeof(uint64));
 
 	check_meta(&state);
 	if (locked)

@@ -23,7 +23,7 @@ typedef struct Deletion
 	Buffer		right;			/* likewise */
 	Buffer		parent;
 	char	   *parent_image;	/* the parent without the leaf */
-	char	   *right_image;	/* the right sibling with the leaf's low fence; NULL if it has no fresh records */
+	char	   *image;			/* the sibling that takes the range over, with its new fence; NULL if that is changed in place */
 	bool		to_left;		/* the left sibling takes the range over */
 } Deletion;
 
@@ -72,25 +72,51 @@ lock_siblings(Relation rel, const AlexIndex *index, BlockNumber block, Deletion 
 }
 
 /*
- * The right sibling takes the leaf's low fence, which fresh records are stored relative to: they have to be merged. False if
- * they do not fit.
+ * The sibling that takes the range over gets another fence. Mostly that can be changed in place, but fresh records are stored relative to
+ * the low fence, and what both fences share is not stored with the records: then it is stored anew. False if it does not fit.
  */
 static bool
-prepare_right(const AlexIndex *index, Deletion *d)
+prepare_sibling(const AlexIndex *index, Deletion *d)
 {
-	Page		right = BufferGetPage(d->right);
+	Page		leaf = BufferGetPage(d->leaf);
+	Page		page = BufferGetPage(d->to_left ? d->left : d->right);
+	const AlexNodeHeader *node = alex_cheader(page);
+	BlockNumber right = d->to_left ? alex_cheader(leaf)->right : node->right;
+	int			words = Max(node->words, alex_cheader(leaf)->words);
+	uint64		low[ALEX_MAX_WORDS + 1];
+	uint64		high[ALEX_MAX_WORDS + 1];
+	AlexRemoval changes;
 	uint64	   *records;
 	uint32		n;
 	bool		fits;
 
-	if (alex_delta_count(right) == 0)
+	d->image = palloc(BLCKSZ);
+	memcpy(d->image, page, BLCKSZ);
+	if (d->to_left ? right == InvalidBlockNumber || alex_set_high_fence(d->image, alex_high_fence(leaf, high), alex_cheader(leaf)->words, &changes) :
+		alex_delta_count(page) == 0 && alex_set_low_fence(d->image, alex_low_fence(leaf, low), alex_cheader(leaf)->words, &changes))
+	{
+		pfree(d->image);
+		d->image = NULL;
 		return true;
-	records = palloc(alex_record_count(right) * alex_stride(index->words, 0) * sizeof(uint64));
-	n = alex_decode(right, records);
-	d->right_image = palloc(BLCKSZ);
-	alex_node_successor(d->right_image, right);
-	memcpy(alex_low_fence(d->right_image), alex_low_fence(BufferGetPage(d->leaf)), (index->words + 1) * sizeof(uint64));
-	fits = alex_node_store(d->right_image, records, n, 0);
+	}
+
+	records = palloc_extended((alex_record_count(page) + 1) * (words + 1) * sizeof(uint64), MCXT_ALLOC_HUGE);
+	n = alex_decode(page, records);
+	alex_widen_records(records, n, node->words, words, 0);
+	if (d->to_left)
+	{
+		alex_widen_position(alex_low_fence(page, low), node->words, low, words);
+		alex_widen_position(alex_high_fence(leaf, high), alex_cheader(leaf)->words, high, words);
+	}
+	else
+	{
+		alex_widen_position(alex_low_fence(leaf, low), alex_cheader(leaf)->words, low, words);
+		if (right != InvalidBlockNumber)
+			alex_widen_position(alex_high_fence(page, high), node->words, high, words);
+	}
+	alex_node_begin(d->image, BLCKSZ, index->least, words, 0, low, right != InvalidBlockNumber ? high : NULL, node->left, node->right);
+	alex_header(d->image)->flags = node->flags;
+	fits = alex_node_store_words(d->image, records, words, n, 0);
 	pfree(records);
 	return fits;
 }
@@ -99,25 +125,31 @@ prepare_right(const AlexIndex *index, Deletion *d)
 static bool
 prepare_parent(Relation rel, const AlexIndex *index, Deletion *d)
 {
-	int			words = index->words;
-	int			stride = alex_stride(words, 1);
+	int			words;
+	int			stride;
 	Page		leaf = BufferGetPage(d->leaf);
 	BlockNumber block = BufferGetBlockNumber(d->leaf);
 	Page		parent;
+	uint64		fence[ALEX_MAX_WORDS + 1];
+	uint64		space[ALEX_MAX_WORDS + 1];
+	const uint64 *low = alex_low_fence(leaf, fence);
 	uint64	   *records;
 	uint32		n;
 	uint32		at = 0;
 	bool		fits;
 
-	d->parent = alex_descend(rel, index, alex_low_fence(leaf), 1, BUFFER_LOCK_EXCLUSIVE);
+	d->parent = alex_descend(rel, index, low, alex_cheader(leaf)->words, 1, BUFFER_LOCK_EXCLUSIVE);
 	parent = BufferGetPage(d->parent);
+	words = alex_cheader(parent)->words;
+	stride = alex_stride(words, 1);
+	low = alex_fit_position(parent, low, alex_cheader(leaf)->words, space);
 
-	records = palloc((alex_record_count(parent) + 1) * stride * sizeof(uint64));
+	records = palloc_extended((alex_record_count(parent) + 1) * stride * sizeof(uint64), MCXT_ALLOC_HUGE);
 	n = alex_decode(parent, records);
-	while (at < n && alex_compare(records + (Size) at * stride, alex_low_fence(leaf), words) < 0)
+	while (at < n && alex_compare(records + (Size) at * stride, low, words) < 0)
 		at++;
 	if (at == n || records[(Size) at * stride + words + 1] != block ||
-		alex_compare(records + (Size) at * stride, alex_low_fence(leaf), words) != 0)
+		alex_compare(records + (Size) at * stride, low, words) != 0)
 	{
 		pfree(records);
 		return false;			/* its separator is still missing */
@@ -145,17 +177,41 @@ prepare_parent(Relation rel, const AlexIndex *index, Deletion *d)
 	alex_node_successor(d->parent_image, parent);
 
 	/* a hole in a line of separators can need more room than the line did: then the leaf stays */
-	fits = alex_node_store(d->parent_image, records, n - 1, 0);
+	fits = alex_node_store_words(d->parent_image, records, words, n - 1, 0);
 	pfree(records);
-	return fits && (d->to_left || prepare_right(index, d));
+	return fits && prepare_sibling(index, d);
+}
+
+/* What the sibling that takes the range over becomes. */
+static void
+change_sibling(WalRecord *wal, Deletion *d)
+{
+	Page		leaf = BufferGetPage(d->leaf);
+	Buffer		buffer = d->to_left ? d->left : d->right;
+	Page		page = BufferGetPage(buffer);
+	uint64		fence[ALEX_MAX_WORDS + 1];
+	int			words = alex_cheader(leaf)->words;
+	AlexRemoval changes = {0};
+
+	if (d->image)
+	{
+		alex_install(buffer, d->image);
+		wal_image(wal, buffer);
+		return;
+	}
+	/* as it was tried before */
+	if (!d->to_left)
+		alex_set_low_fence(page, alex_low_fence(leaf, fence), words, &changes);
+	else if (alex_cheader(leaf)->right != InvalidBlockNumber)
+		alex_set_high_fence(page, alex_high_fence(leaf, fence), words, &changes);
+	for (int i = 0; i < changes.n; i++)
+		wal_fragment(wal, buffer, (char *) page + changes.changes[i].offset, changes.changes[i].length);
 }
 
 static void
-perform(Relation rel, const AlexIndex *index, Deletion *d)
+perform(Relation rel, Deletion *d)
 {
-	int			position = (index->words + 1) * sizeof(uint64);
-	Page		leaf = BufferGetPage(d->leaf);
-	AlexNodeHeader *node = alex_header(leaf);
+	AlexNodeHeader *node = alex_header(BufferGetPage(d->leaf));
 	AlexNodeHeader *left = BufferIsValid(d->left) ? alex_header(BufferGetPage(d->left)) : NULL;
 	AlexNodeHeader *right = BufferIsValid(d->right) ? alex_header(BufferGetPage(d->right)) : NULL;
 	WalRecord	wal;
@@ -166,32 +222,17 @@ perform(Relation rel, const AlexIndex *index, Deletion *d)
 	wal_fragment(&wal, d->leaf, &node->flags, sizeof(node->flags));
 	if (left)
 	{
+		if (d->to_left)
+			change_sibling(&wal, d);
 		left->right = node->right;
 		wal_fragment(&wal, d->left, &left->right, sizeof(left->right));
-		if (d->to_left)
-		{
-			uint64	   *high = alex_high_fence(BufferGetPage(d->left));
-
-			memcpy(high, alex_high_fence(leaf), position);
-			wal_fragment(&wal, d->left, high, position);
-		}
 	}
 	if (right)
 	{
-		if (d->right_image)
-		{
-			alex_install(d->right, d->right_image);
-			wal_image(&wal, d->right);
-		}
+		if (!d->to_left)
+			change_sibling(&wal, d);
 		right->left = node->left;
 		wal_fragment(&wal, d->right, &right->left, sizeof(right->left));
-		if (!d->to_left)
-		{
-			uint64	   *low = alex_low_fence(BufferGetPage(d->right));
-
-			memcpy(low, alex_low_fence(leaf), position);
-			wal_fragment(&wal, d->right, low, position);
-		}
 	}
 	alex_install(d->parent, d->parent_image);
 	wal_image(&wal, d->parent);
@@ -211,7 +252,7 @@ alex_delete_page(Relation rel, const AlexIndex *index, BlockNumber block)
 	if (siblings && prepare_parent(rel, index, &d))
 	{
 		PredicateLockPageCombine(rel, block, BufferGetBlockNumber(d.to_left ? d.left : d.right));
-		perform(rel, index, &d);
+		perform(rel, &d);
 		done = true;
 	}
 
@@ -226,8 +267,8 @@ alex_delete_page(Relation rel, const AlexIndex *index, BlockNumber block)
 		UnlockReleaseBuffer(d.left);
 	if (d.parent_image)
 		pfree(d.parent_image);
-	if (d.right_image)
-		pfree(d.right_image);
+	if (d.image)
+		pfree(d.image);
 
 	if (done)
 		RecordFreeIndexPage(rel, block);

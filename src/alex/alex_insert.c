@@ -26,7 +26,7 @@
 
 /* The leaf that covers the position, exclusively locked. */
 static Buffer
-find_leaf(Relation rel, const AlexIndex *index, const uint64 *position)
+find_leaf(Relation rel, const AlexIndex *index, const uint64 *position, int words)
 {
 	BlockNumber target = RelationGetTargetBlock(rel);
 	Buffer		buffer;
@@ -36,14 +36,14 @@ find_leaf(Relation rel, const AlexIndex *index, const uint64 *position)
 	{
 		buffer = ReadBuffer(rel, target);
 		alex_lock(rel, index, buffer, BUFFER_LOCK_EXCLUSIVE);
-		if (alex_covers(BufferGetPage(buffer), 0, position))
+		if (alex_covers(BufferGetPage(buffer), 0, position, words))
 			return buffer;
 		UnlockReleaseBuffer(buffer);
 		RelationSetTargetBlock(rel, InvalidBlockNumber);
 	}
-	buffer = alex_route_leaf(rel, index, position, BUFFER_LOCK_EXCLUSIVE);
+	buffer = alex_route_leaf(rel, index, position, words, BUFFER_LOCK_EXCLUSIVE);
 	if (!BufferIsValid(buffer))
-		buffer = alex_descend(rel, index, position, 0, BUFFER_LOCK_EXCLUSIVE);
+		buffer = alex_descend(rel, index, position, words, 0, BUFFER_LOCK_EXCLUSIVE);
 	if (alex_cheader(BufferGetPage(buffer))->right == InvalidBlockNumber)
 		RelationSetTargetBlock(rel, BufferGetBlockNumber(buffer));
 	return buffer;
@@ -127,42 +127,48 @@ check_entry(Relation heap, ItemPointer tid, ItemPointer other, IndexUniqueCheck 
 }
 
 /*
- * Checks every entry equal to the record, from the locked first leaf on. The leaf stays locked. With "may_remove" it
- * ends at a leaf that is crowded with dead entries, of which *dead has some.
+ * Checks every entry equal to the record, from the locked first leaf on. The leaf stays locked. The ends of
+ * the range have "low_words" and "high_words" key words. With "may_remove" it ends at a leaf that is crowded with dead entries, of which *dead has some.
  */
 static void
-check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange *equal, Relation heap,
+check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange *equal, int low_words, int high_words, Relation heap,
 			 ItemPointer tid, IndexUniqueCheck check, bool may_remove, AlexDead *dead, Conflict *conflict)
 {
 	uint64	   *records = NULL;
-	uint32		capacity = 0;
+	uint32		capacity = 0;		/* in words */
 	uint64		low[ALEX_MAX_WORDS + 1];
 	Buffer		buffer = first;
-	int			words = index->words;
 
 	memset(conflict, 0, sizeof(*conflict));
 	conflict->unique = true;
 	conflict->crowded = InvalidBlockNumber;
 	dead->n = 0;
-	memcpy(low, equal->low, (words + 1) * sizeof(uint64));
+	memcpy(low, equal->low, (low_words + 1) * sizeof(uint64));
 	for (;;)
 	{
 		Page		page = BufferGetPage(buffer);
 		const AlexNodeHeader *node = alex_cheader(page);
+		int			words = node->words;
+		uint64		low_space[ALEX_MAX_WORDS + 1];
+		uint64		high_space[ALEX_MAX_WORDS + 1];
+		const uint64 *from = alex_fit_position(page, low, low_words, low_space);
+		const uint64 *to = alex_fit_position(page, equal->high, high_words, high_space);
+		uint32		need;
 		bool		more;
 		uint32		n;
 		bool		over = false;
 
 		if (unlikely(node->level > 0))
 			alex_corrupt(rel, BufferGetBlockNumber(buffer), "A right link leads to a page that is not a leaf");
-		if (CHECK_BATCH + alex_delta_count(page) > capacity)
+		need = (CHECK_BATCH + alex_delta_count(page)) * (words + 1);
+		if (need > capacity)
 		{
 			if (records)
 				pfree(records);
-			capacity = CHECK_BATCH + alex_delta_count(page);
-			records = palloc(capacity * sizeof(uint64) * (words + 1));
+			capacity = need;
+			records = palloc(capacity * sizeof(uint64));
 		}
-		n = alex_collect_living(page, low, equal->high, false, CHECK_BATCH, records, &more);
+		n = alex_collect_living(page, from, to, false, CHECK_BATCH, records, &more);
 		for (uint32 i = 0; i < n && !over; i++)
 		{
 			uint64	   *record = records + i * (words + 1);
@@ -172,10 +178,10 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 			alex_record_tid(rel, BufferGetBlockNumber(buffer), record[words], &other);
 			over = check_entry(heap, tid, &other, check, conflict, &is_dead);
 			if (is_dead)
-				memcpy(alex_dead_next(dead, index), record, (words + 1) * sizeof(uint64));
+				memcpy(alex_dead_next(dead, words), record, (words + 1) * sizeof(uint64));
 		}
 		if (dead->n > 0)
-			alex_dead_mark(index, buffer, dead);
+			alex_dead_mark(buffer, dead);
 		if (over)
 			break;
 		/* at the end of the leaf or of what can be remembered; removing them is not for us, with the first leaf locked */
@@ -191,14 +197,15 @@ check_unique(Relation rel, const AlexIndex *index, Buffer first, const AlexRange
 			const uint64 *last = records + (Size) (n - 1) * (words + 1);
 
 			/* or this would go on for ever, with the first leaf locked */
-			if (alex_compare(last, low, words) < 0 || last[words] == PG_UINT64_MAX)
+			if (alex_compare(last, from, words) < 0 || last[words] == PG_UINT64_MAX)
 				alex_corrupt(rel, BufferGetBlockNumber(buffer), "Records are out of order");
 			/* resume behind the last one seen: ties are unique and never at their greatest */
 			memcpy(low, last, (words + 1) * sizeof(uint64));
 			low[words]++;
+			low_words = words;
 			continue;
 		}
-		if (node->right == InvalidBlockNumber || alex_compare(alex_high_fence(page), equal->high, words) >= 0)
+		if (node->right == InvalidBlockNumber || alex_compare_high(page, to) >= 0)
 			break;
 		if (buffer == first)
 		{
@@ -221,7 +228,10 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 {
 	AlexIndex	index;
 	uint64		record[ALEX_MAX_WORDS + 1];
+	int			words;			/* of the record */
 	AlexRange	equal;
+	int			equal_words;	/* of the low end of that, ... */
+	int			high_words;		/* ... and the high one */
 	Conflict	conflict;
 	AlexDead	dead = {0};
 	bool		may_remove = true;
@@ -230,23 +240,33 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 	alex_open(rel, &index);
 	alex_key_record(&index.key, values, isnull, tid, record);
 
+	/* all that is made of the record as it is, before the words that it does not use go */
+	if (check != UNIQUE_CHECK_NO && (rel->rd_index->indnullsnotdistinct || !alex_any_null(&index.key, record)))
+	{
+		alex_key_equal_range(&index.key, record, &equal);
+		equal_words = alex_trim(&index, equal.low);
+		high_words = alex_trim(&index, equal.high);
+	}
+	else
+		equal_words = high_words = -1;
+	words = alex_trim(&index, record);
+
 	/* NULLs are distinct unless the index was told otherwise */
-	if (check == UNIQUE_CHECK_NO || (!rel->rd_index->indnullsnotdistinct && alex_any_null(&index.key, record)))
+	if (equal_words < 0)
 	{
 		if (check != UNIQUE_CHECK_EXISTING)
 		{
-			buffer = find_leaf(rel, &index, record);
+			buffer = find_leaf(rel, &index, record, words);
 			CheckForSerializableConflictIn(rel, NULL, BufferGetBlockNumber(buffer));
-			alex_add_entry(rel, &index, buffer, record, heap, unchanged);
+			alex_add_entry(rel, &index, buffer, record, words, heap, unchanged);
 		}
 		return check != UNIQUE_CHECK_NO;	/* no conflict possible */
 	}
 
-	alex_key_equal_range(&index.key, record, &equal);
 	for (;;)
 	{
-		buffer = find_leaf(rel, &index, equal.low);
-		check_unique(rel, &index, buffer, &equal, heap, tid, check, may_remove, &dead, &conflict);
+		buffer = find_leaf(rel, &index, equal.low, equal_words);
+		check_unique(rel, &index, buffer, &equal, equal_words, high_words, heap, tid, check, may_remove, &dead, &conflict);
 		if (conflict.violation)
 		{
 			/* who has read the key has locked this leaf, or what it came from */
@@ -289,9 +309,9 @@ alexinsert(Relation rel, Datum *values, bool *isnull, ItemPointer tid, Relation 
 	}
 
 	while (alex_cheader(BufferGetPage(buffer))->right != InvalidBlockNumber &&
-		   alex_fence_side(BufferGetPage(buffer), record) > 0)
+		   alex_side(BufferGetPage(buffer), record, words) > 0)
 		buffer = step_right(rel, &index, buffer, BUFFER_LOCK_EXCLUSIVE);
 	CheckForSerializableConflictIn(rel, NULL, BufferGetBlockNumber(buffer));
-	alex_add_entry(rel, &index, buffer, record, heap, unchanged);
+	alex_add_entry(rel, &index, buffer, record, words, heap, unchanged);
 	return conflict.unique;
 }

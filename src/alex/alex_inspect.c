@@ -142,7 +142,7 @@ sample_model(Stats *stats, const char *page)
 }
 
 static void
-count_page(Relation rel, int words, BlockNumber block, const char *page, Stats *stats)
+count_page(Relation rel, const AlexIndex *index, BlockNumber block, const char *page, Stats *stats)
 {
 	const AlexNodeHeader *node = alex_cheader(page);
 	const char *problem;
@@ -152,7 +152,7 @@ count_page(Relation rel, int words, BlockNumber block, const char *page, Stats *
 		stats->empty_pages++;
 		return;
 	}
-	problem = alex_node_problem(page, words, BLCKSZ);
+	problem = alex_node_problem_of(page, index->least, index->words, BLCKSZ);
 	if (problem != NULL)
 		alex_corrupt(rel, block, psprintf("The %s", problem));
 
@@ -176,7 +176,7 @@ count_page(Relation rel, int words, BlockNumber block, const char *page, Stats *
 
 /* Reads all pages, or, of an index with more than "sample" ones, so many that lie at equal distances, and the root. */
 static void
-count_pages(Relation rel, int words, BlockNumber nblocks, BlockNumber sample, Stats *stats)
+count_pages(Relation rel, const AlexIndex *index, BlockNumber nblocks, BlockNumber sample, Stats *stats)
 {
 	BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
 	BlockNumber all = nblocks - ALEX_ROOT_BLOCK;
@@ -189,7 +189,7 @@ count_pages(Relation rel, int words, BlockNumber nblocks, BlockNumber sample, St
 
 		CHECK_FOR_INTERRUPTS();
 		alex_copy_page(rel, block, strategy, page);
-		count_page(rel, words, block, page, stats);
+		count_page(rel, index, block, page, stats);
 	}
 	if (reads < all)
 	{
@@ -213,7 +213,7 @@ stats_of(Relation rel, BlockNumber sample, TupleDesc desc)
 
 	alex_open(rel, &index);
 	memset(&stats, 0, sizeof(stats));
-	count_pages(rel, index.words, nblocks, sample, &stats);
+	count_pages(rel, &index, nblocks, sample, &stats);
 	/* every page read stands for as many */
 	scale = Max(1.0, (double) (nblocks - ALEX_ROOT_BLOCK) / sample);
 
@@ -232,7 +232,7 @@ stats_of(Relation rel, BlockNumber sample, TupleDesc desc)
 	nulls[9] = nulls[10] = stats.leaf_pages == 0;
 	if (stats.leaf_pages > 0)
 	{
-		double		room = (double) alex_node_capacity(index.words, 0, BLCKSZ) * stats.leaf_pages;
+		double		room = (double) alex_node_capacity_of(index.least, index.words, 0, BLCKSZ) * stats.leaf_pages;
 
 		values[9] = Float8GetDatum(1 - stats.leaf_free / room);
 		values[10] = Float8GetDatum(Min(1.0, (double) stats.delta_entries / ((double) ALEX_LEAF_DELTA * stats.leaf_pages)));
@@ -321,12 +321,14 @@ flag_names(uint8 flags)
 
 /* Fills the columns "level" to "high_fence" and "detail" for a page that passed alex_node_problem(). */
 static void
-describe_node(const char *page, int words, Datum *values, bool *nulls)
+describe_node(const char *page, const AlexKeyInfo *key, Datum *values, bool *nulls)
 {
 	const AlexPageHead *head = (const AlexPageHead *) page;
 	const AlexNodeHeader *node = alex_cheader(page);
-	uint64	   *scratch = palloc(ALEX_SCRATCH_WORDS(words) * sizeof(uint64));
-	const char *problem = alex_node_validate(page, words, BLCKSZ, scratch);
+	int			words = node->words;
+	uint64	   *scratch = palloc_extended(ALEX_SCRATCH_WORDS(page) * sizeof(uint64), MCXT_ALLOC_HUGE);
+	const char *problem = alex_node_validate_of(page, key->least_words, key->words, BLCKSZ, scratch);
+	uint64		fence[ALEX_MAX_WORDS + 1];
 
 	for (int i = 1; i <= 10; i++)
 		nulls[i] = false;
@@ -341,11 +343,11 @@ describe_node(const char *page, int words, Datum *values, bool *nulls)
 	values[7] = Int32GetDatum(alex_removed_count(page));
 	values[8] = Int32GetDatum(node->level == 0 ? alex_killed_count(page) : 0);
 	values[9] = Int32GetDatum(head->pd_upper - head->pd_lower);
-	values[10] = fence_text(alex_low_fence(page), words);
+	values[10] = fence_text(alex_low_fence(page, fence), words);
 	if (node->right != ALEX_NO_BLOCK)
 	{
 		nulls[11] = false;
-		values[11] = fence_text(alex_high_fence(page), words);
+		values[11] = fence_text(alex_high_fence(page, fence), words);
 	}
 	if (problem != NULL)
 	{
@@ -397,14 +399,14 @@ alex_page(PG_FUNCTION_ARGS)
 							  meta->byte_order == ALEX_BYTE_ORDER ? "this server's" : "another",
 							  ALEX_FORMAT_VERSION, key.words, BLCKSZ);
 	}
-	else if ((detail = alex_node_problem(page, key.words, BLCKSZ)) != NULL)
+	else if ((detail = alex_node_problem_of(page, key.least_words, key.words, BLCKSZ)) != NULL)
 		kind = "invalid";
 	else
 	{
 		const AlexNodeHeader *node = alex_cheader(page);
 
 		kind = (node->flags & ALEX_DELETED) ? "deleted" : node->level > 0 ? "inner" : "leaf";
-		describe_node(page, key.words, values, nulls);
+		describe_node(page, &key, values, nulls);
 	}
 	index_close(rel, AccessShareLock);
 

@@ -6,8 +6,8 @@
 
 #include "alex.h"
 
-/* Words of scratch space that alex_node_validate() and alex_decode() may need for any node. */
-#define ALEX_SCRATCH_WORDS(words) ((Size) (ALEX_MAX_RECORDS + BLCKSZ / 8) * ((words) + 2))
+/* Words of scratch space that alex_node_validate_of() and alex_decode() need for a page that passed alex_node_problem_of(). */
+#define ALEX_SCRATCH_WORDS(page) ((Size) (alex_place_count(page) + 1) * (alex_cheader(page)->words + 2))
 
 /*
  * Raises an error unless the open relation is an alex index whose pages this session can read. These functions are

@@ -249,6 +249,8 @@ lay_out(AlexKeyInfo *info, const AlexColumnSpec *specs)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("columns of index \"%s\" take more than %d words", get_rel_name(info->index), ALEX_MAX_WORDS)));
 	info->words = info->layout.words;
+	info->variable = info->layout.strings > 0;
+	info->least_words = info->variable ? info->columns : info->words;
 }
 
 void
@@ -329,6 +331,8 @@ alex_copy_key_info(AlexKeyInfo *to, const AlexKeyInfo *from)
 	to->keys = from->keys;
 	to->words = from->words;
 	to->key_words = from->key_words;
+	to->variable = from->variable;
+	to->least_words = from->least_words;
 	to->tuple_size = from->tuple_size;
 	memcpy(to->column, from->column, from->columns * sizeof(AlexColumn));
 	memcpy(&to->layout, &from->layout, offsetof(AlexKeyLayout, place) + from->columns * sizeof(AlexColumnPlace));

@@ -48,7 +48,9 @@ typedef struct AlexKeyInfo
 	Oid			index;
 	int			columns;		/* included ones, too: these come last, and are no part of the key */
 	int			keys;			/* those that are */
-	int			words;			/* W */
+	int			words;			/* W, the greatest there is; records are made with so many */
+	bool		variable;		/* records are stored with as many words as each uses, or at least ... */
+	int			least_words;	/* ... with so many; without "variable" W */
 	int			key_words;		/* the first of them, which equal keys have in common */
 	int			tuple_size;		/* of an index tuple without NULL; 0 if some column cannot be returned */
 	AlexColumn	column[INDEX_MAX_KEYS];

@@ -69,11 +69,11 @@ alex_init_node(Page page, const AlexIndex *index, BlockNumber block)
 {
 	uint64		low[ALEX_MAX_RECORD_WORDS] = {0};
 
-	alex_node_init(page, BLCKSZ, index->words, block == ALEX_ROOT_BLOCK ? 1 : 0, low, NULL, InvalidBlockNumber,
+	alex_node_init(page, BLCKSZ, index->least, block == ALEX_ROOT_BLOCK ? 1 : 0, low, NULL, InvalidBlockNumber,
 				   InvalidBlockNumber);
 	if (block == ALEX_ROOT_BLOCK)
 	{
-		low[index->words + 1] = ALEX_FIRST_LEAF_BLOCK;
+		low[index->least + 1] = ALEX_FIRST_LEAF_BLOCK;
 		if (!alex_node_store(page, low, 1, 0))
 			elog(ERROR, "root of an empty alex index does not fit its page");
 	}
@@ -158,6 +158,7 @@ static inline void
 alex_copy_index(AlexIndex *to, const AlexIndex *from)
 {
 	to->words = from->words;
+	to->least = from->least;
 	to->fillfactor = from->fillfactor;
 	alex_copy_key_info(&to->key, &from->key);
 }
@@ -171,6 +172,7 @@ alex_open(Relation rel, AlexIndex *index)
 
 		alex_key_info(rel, &index->key);
 		index->words = index->key.words;
+		index->least = index->key.least_words;
 		index->fillfactor = alex_fillfactor(rel);
 		alex_check_meta(rel, index);
 		cache = MemoryContextAlloc(rel->rd_indexcxt, sizeof(AlexIndex));
@@ -186,7 +188,7 @@ alex_open(Relation rel, AlexIndex *index)
 void
 alex_check_page(Relation rel, const AlexIndex *index, Buffer buffer)
 {
-	const char *problem = alex_node_problem(BufferGetPage(buffer), index->words, BLCKSZ);
+	const char *problem = alex_node_problem_of(BufferGetPage(buffer), index->least, index->words, BLCKSZ);
 
 	if (unlikely(problem != NULL))
 	{
@@ -219,20 +221,20 @@ alex_lock(Relation rel, const AlexIndex *index, Buffer buffer, int access)
 }
 
 bool
-alex_covers(Page page, int level, const uint64 *position)
+alex_covers(Page page, int level, const uint64 *position, int words)
 {
 	const AlexNodeHeader *node = alex_cheader(page);
 
-	return node->level == level && (node->flags & ALEX_DELETED) == 0 && alex_fence_side(page, position) == 0;
+	return node->level == level && (node->flags & ALEX_DELETED) == 0 && alex_side(page, position, words) == 0;
 }
 
 bool
-alex_left_of_unfinished_split(Page page, int level, const uint64 *position)
+alex_left_of_unfinished_split(Page page, int level, const uint64 *position, int words)
 {
 	const AlexNodeHeader *node = alex_cheader(page);
 
 	return node->level == level && (node->flags & ALEX_DELETED) == 0 && (node->flags & ALEX_INCOMPLETE_SPLIT) &&
-		alex_fence_side(page, position) > 0;
+		alex_side(page, position, words) > 0;
 }
 
 void
@@ -279,7 +281,7 @@ alex_new_buffer(Relation rel, const AlexIndex *index)
 }
 
 Buffer
-alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int level, int access)
+alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int words, int level, int access)
 {
 	for (int restarts = 0; restarts < ALEX_MAX_RESTARTS; restarts++)
 	{
@@ -294,13 +296,16 @@ alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int l
 			int			mode = expected == level ? access : BUFFER_LOCK_SHARE;
 			const AlexNodeHeader *node;
 			BlockNumber next;
+			uint64		space[ALEX_MAX_WORDS + 1];
+			const uint64 *here;
 			int			side;
 
 			alex_lock(rel, index, buffer, mode);
 			node = alex_cheader(page);
 			if ((node->flags & ALEX_DELETED) || (expected >= 0 && node->level != expected) || node->level < level)
 				break;
-			side = alex_fence_side(page, position);
+			here = alex_fit_position(page, position, words, space);
+			side = alex_fence_side(page, here);
 			if (side < 0)
 				break;
 			if (side == 0 && node->level == level)
@@ -325,7 +330,7 @@ alex_descend(Relation rel, const AlexIndex *index, const uint64 *position, int l
 			else
 			{
 				expected = node->level - 1;
-				next = alex_find_child(page, position, NULL);
+				next = alex_find_child(page, here, NULL);
 				if (next == ALEX_NO_BLOCK)
 					alex_corrupt(rel, BufferGetBlockNumber(buffer), "An inner node has no child for a position within its fences");
 			}

@@ -102,7 +102,7 @@ alex_purge(Relation rel, const AlexIndex *index, Relation heap, Buffer buffer, c
 		   uint64 *records, uint32 n)
 {
 	Page		page = BufferGetPage(buffer);
-	int			words = index->words;
+	int			words = alex_cheader(page)->words;
 	Size		stride = words + 1;
 	uint32		marked = alex_has_killed(page) ? alex_mark_killed(page, records, n) : 0;
 	uint32		kept = n;
@@ -134,13 +134,21 @@ alex_purge(Relation rel, const AlexIndex *index, Relation heap, Buffer buffer, c
 /* ---- entries that scans and unique checks found dead ------------------------------------------------------------- */
 
 uint64 *
-alex_dead_next(AlexDead *dead, const AlexIndex *index)
+alex_dead_next(AlexDead *dead, int words)
 {
-	Size		stride = index->words + 1;
+	uint32		stride = words + 1;
 
 	Assert(dead->n < ALEX_MAX_DEAD);
-	if (dead->positions == NULL)
+	Assert(dead->n == 0 || dead->words == words);
+	dead->words = words;
+	if (dead->room < stride)
+	{
+		/* only the first of a leaf's can need more than there is */
+		if (dead->positions)
+			pfree(dead->positions);
 		dead->positions = palloc(ALEX_MAX_DEAD * stride * sizeof(uint64));
+		dead->room = stride;
+	}
 	return dead->positions + dead->n++ * stride;
 }
 
@@ -150,14 +158,22 @@ alex_dead_free(AlexDead *dead)
 	if (dead->positions)
 		pfree(dead->positions);
 	dead->positions = NULL;
+	dead->room = 0;
 	dead->n = 0;
 }
 
+/* The leaf may have other words by now. Where it lacks some that a position uses, that is not there any more. */
+static const uint64 *
+dead_position(const AlexDead *dead, uint32 i, Page page, uint64 *space)
+{
+	return alex_fit_record(page, dead->positions + (Size) i * (dead->words + 1), dead->words, space);
+}
+
 void
-alex_dead_recheck(const AlexIndex *index, Relation heap, Buffer buffer, AlexDead *dead)
+alex_dead_recheck(Relation heap, Buffer buffer, AlexDead *dead)
 {
 	Page		page = BufferGetPage(buffer);
-	int			words = index->words;
+	int			words = dead->words;
 	Size		stride = words + 1;
 	uint32		kept = 0;
 	IndexFetchTableData *fetch = table_index_fetch_begin(heap);
@@ -169,11 +185,13 @@ alex_dead_recheck(const AlexIndex *index, Relation heap, Buffer buffer, AlexDead
 	for (uint32 i = 0; i < dead->n; i++)
 	{
 		uint64	   *position = dead->positions + i * stride;
+		uint64		space[ALEX_MAX_WORDS + 1];
+		const uint64 *there = dead_position(dead, i, page, space);
 		ItemPointerData tid;
 		bool		again = false;
 		bool		all_dead = false;
 
-		if (alex_find_place(page, position) == ALEX_NO_PLACE)
+		if (there == NULL || alex_find_place(page, there) == ALEX_NO_PLACE)
 			continue;
 		alex_tie_to_tid(position[words], &tid);
 		if (!table_index_fetch_tuple(fetch, &tid, &not_dead, slot, &again, &all_dead) && all_dead)
@@ -185,21 +203,23 @@ alex_dead_recheck(const AlexIndex *index, Relation heap, Buffer buffer, AlexDead
 }
 
 void
-alex_dead_mark(const AlexIndex *index, Buffer buffer, AlexDead *dead)
+alex_dead_mark(Buffer buffer, AlexDead *dead)
 {
 	Page		page = BufferGetPage(buffer);
-	Size		stride = index->words + 1;
+	Size		stride = dead->words + 1;
 	uint32		kept = 0;
 	bool		changed = false;
 
 	for (uint32 i = 0; i < dead->n; i++)
 	{
 		uint64	   *position = dead->positions + i * stride;
-		uint32		place = alex_find_place(page, position);
+		uint64		space[ALEX_MAX_WORDS + 1];
+		const uint64 *there = dead_position(dead, i, page, space);
+		uint32		place = there ? alex_find_place(page, there) : ALEX_NO_PLACE;
 
 		if (place == ALEX_NO_PLACE)
 			continue;
-		if (alex_kill(page, position))
+		if (alex_kill(page, there))
 			changed = true;
 		if (!alex_can_kill(page, place))
 			memmove(dead->positions + kept++ * stride, position, stride * sizeof(uint64));
@@ -267,7 +287,7 @@ static void
 find_dead_rows(Relation rel, const AlexIndex *index, Relation heap, Buffer buffer, const AlexDead *dead, DeadRows *rows)
 {
 	Page		page = BufferGetPage(buffer);
-	int			words = index->words;
+	int			words = alex_cheader(page)->words;
 	Size		stride = words + 1;
 	uint64	   *records = palloc_extended(alex_record_count(page) * stride * sizeof(uint64), MCXT_ALLOC_HUGE);
 	uint32		n = alex_decode(page, records);
@@ -277,7 +297,9 @@ find_dead_rows(Relation rel, const AlexIndex *index, Relation heap, Buffer buffe
 
 	for (uint32 i = 0; i < dead->n; i++)
 	{
-		uint32		at = find_record(records, n, words, dead->positions + i * stride);
+		uint64		space[ALEX_MAX_WORDS + 1];
+		const uint64 *there = dead_position(dead, i, page, space);
+		uint32		at = there ? find_record(records, n, words, there) : n;
 
 		if (at < n)
 			gone[at] = true;
@@ -334,7 +356,7 @@ alex_dead_remove(Relation rel, const AlexIndex *index, Relation heap, BlockNumbe
 	alex_lock(rel, index, buffer, BUFFER_LOCK_EXCLUSIVE);
 	if (alex_cheader(BufferGetPage(buffer))->level == 0 && (alex_cheader(BufferGetPage(buffer))->flags & ALEX_DELETED) == 0)
 	{
-		alex_dead_recheck(index, heap, buffer, dead);
+		alex_dead_recheck(heap, buffer, dead);
 		find_dead_rows(rel, index, heap, buffer, dead, &rows);
 		if (rows.n > 0)
 		{

@@ -39,12 +39,13 @@ static void
 rewrite(AlexRemover *remover, Relation rel, const AlexIndex *index, Buffer *buffer)
 {
 	Page		page = BufferGetPage(*buffer);
-	int			stride = index->words + 1;
+	int			words = alex_cheader(BufferGetPage(*buffer))->words;
+	int			stride = words + 1;
 	uint64	   *records = palloc_extended(alex_record_count(page) * stride * sizeof(uint64), MCXT_ALLOC_HUGE);
 	uint32		n = alex_decode(page, records);
 
 	for (uint32 i = 0; i < n; i++)
-		remover->dead[i] = is_dead(remover, rel, BufferGetBlockNumber(*buffer), records[(Size) i * stride + index->words]);
+		remover->dead[i] = is_dead(remover, rel, BufferGetBlockNumber(*buffer), records[(Size) i * stride + words]);
 	pfree(records);
 	alex_remove_records(rel, index, buffer, remover->dead);
 }

@@ -59,9 +59,11 @@ typedef struct RouteChild
 typedef struct RouteNode
 {
 	int			level;			/* of the inner node: 1 above the leaves */
+	int			words;			/* key words of its separators */
+	int			word;			/* the first in which they differ */
 	uint32		n;
 	Size		bytes;			/* that it takes, without its children */
-	double		scale;			/* child = (first word - base) * scale, roughly */
+	double		scale;			/* child = (that word - base) * scale, roughly */
 	uint64		base;
 	union
 	{
@@ -251,16 +253,17 @@ route_of(Relation rel, const AlexIndex *index)
  */
 static RouteNode *
 copy_node(Route *route, Relation rel, const AlexIndex *index, BlockNumber block, int level,
-		  const uint64 *position, bool *stale)
+		  const uint64 *position, int position_words, bool *stale)
 {
-	int			words = route->words;
-	int			stride = alex_stride(words, 1);
+	int			words;
+	int			stride;
 	Buffer		buffer = alex_pin(rel, block, NULL);
 	Page		page = BufferGetPage(buffer);
 	uint64		high[ALEX_MAX_WORDS + 1];
 	RouteNode  *node;
 	uint64	   *records;
 	uint64	   *separators;
+	const uint64 *last;
 	Size		separator_bytes;
 	Size		bytes;
 	uint32		n;
@@ -268,19 +271,21 @@ copy_node(Route *route, Relation rel, const AlexIndex *index, BlockNumber block,
 	alex_lock(rel, index, buffer, BUFFER_LOCK_SHARE);
 	if (level < 0)
 		level = alex_cheader(page)->level;
-	if (level == 0 || !alex_covers(page, level, position) || alex_record_count(page) == 0)
+	if (level == 0 || !alex_covers(page, level, position, position_words) || alex_record_count(page) == 0)
 	{
-		*stale = !alex_left_of_unfinished_split(page, level, position);
+		*stale = !alex_left_of_unfinished_split(page, level, position, position_words);
 		UnlockReleaseBuffer(buffer);
 		return NULL;
 	}
 	*stale = false;
+	words = alex_cheader(page)->words;
+	stride = alex_stride(words, 1);
 	records = palloc((Size) alex_record_count(page) * stride * sizeof(uint64));
 	n = alex_decode(page, records);
 	if (alex_cheader(page)->right == InvalidBlockNumber)
 		memset(high, 0xFF, sizeof(high));
 	else
-		memcpy(high, alex_high_fence(page), (words + 1) * sizeof(uint64));
+		alex_high_fence(page, high);
 	UnlockReleaseBuffer(buffer);
 
 	/* to read such a block would be to extend the index */
@@ -303,6 +308,7 @@ copy_node(Route *route, Relation rel, const AlexIndex *index, BlockNumber block,
 	all_bytes += bytes;
 
 	node->level = level;
+	node->words = words;
 	node->n = n;
 	separators = node->separators;
 	node->u.leaves = (RouteLeaf *) ((char *) separators + separator_bytes);
@@ -319,9 +325,12 @@ copy_node(Route *route, Relation rel, const AlexIndex *index, BlockNumber block,
 	memcpy(separators + (Size) n * (words + 1), high, (words + 1) * sizeof(uint64));
 	pfree(records);
 
-	node->base = separators[0];
-	if (separators[(Size) (n - 1) * (words + 1)] > node->base)
-		node->scale = (n - 1) / (double) (separators[(Size) (n - 1) * (words + 1)] - node->base);
+	last = separators + (Size) (n - 1) * (words + 1);
+	while (node->word < words && separators[node->word] == last[node->word])
+		node->word++;
+	node->base = separators[node->word];
+	if (last[node->word] > node->base)
+		node->scale = (n - 1) / (double) (last[node->word] - node->base);
 	return node;
 }
 
@@ -336,24 +345,25 @@ forget(Route *route, RouteChild *inner)
 
 /* Is the node of this block the left half of an unfinished split, whose right half covers the position? */
 static bool
-left_of_unfinished_split(Relation rel, const AlexIndex *index, BlockNumber block, int level, const uint64 *position)
+left_of_unfinished_split(Relation rel, const AlexIndex *index, BlockNumber block, int level, const uint64 *position, int words)
 {
 	Buffer		buffer = alex_pin(rel, block, NULL);
 	bool		unfinished;
 
 	alex_lock(rel, index, buffer, BUFFER_LOCK_SHARE);
-	unfinished = alex_left_of_unfinished_split(BufferGetPage(buffer), level, position);
+	unfinished = alex_left_of_unfinished_split(BufferGetPage(buffer), level, position, words);
 	UnlockReleaseBuffer(buffer);
 	return unfinished;
 }
 
-/* The last child whose separator is at or before the position; a line through the ends says where to look. */
+/* The last child whose separator is at or before the position, of the node's words; a line through the ends says where to look. */
 static uint32
-find_child(const RouteNode *node, int words, const uint64 *position)
+find_child(const RouteNode *node, const uint64 *position)
 {
-	double		guess = position[0] <= node->base ? 0 : (double) (position[0] - node->base) * node->scale;
+	uint64		value = position[node->word];
+	double		guess = value <= node->base ? 0 : (double) (value - node->base) * node->scale;
 
-	return alex_find_separator(node->separators, node->n, words, position,
+	return alex_find_separator(node->separators, node->n, node->words, position,
 							   guess >= node->n ? node->n - 1 : (uint32) guess);
 }
 
@@ -362,10 +372,9 @@ find_child(const RouteNode *node, int words, const uint64 *position)
  * it. NULL if a node on the way is not copied yet, or the tree changed too much under the route to say.
  */
 static RouteLeaf *
-find_leaf(Route *route, Relation rel, const AlexIndex *index, const uint64 *position, double *fraction,
+find_leaf(Route *route, Relation rel, const AlexIndex *index, const uint64 *position, int position_words, double *fraction,
 		  RouteChild **parent)
 {
-	int			words = route->words;
 	RouteChild *above = NULL;
 	RouteChild *inner = &route->root;
 	int			level = -1;
@@ -373,6 +382,9 @@ find_leaf(Route *route, Relation rel, const AlexIndex *index, const uint64 *posi
 	for (;;)
 	{
 		RouteNode  *node = inner->node;
+		uint64		space[ALEX_MAX_WORDS + 1];
+		const uint64 *here;
+		int			words;
 		uint32		i;
 
 		if (unlikely(node == NULL))
@@ -386,7 +398,7 @@ find_leaf(Route *route, Relation rel, const AlexIndex *index, const uint64 *posi
 			}
 			if (lookups < full_until)
 				return NULL;
-			node = inner->node = copy_node(route, rel, index, inner->block, level, position, &stale);
+			node = inner->node = copy_node(route, rel, index, inner->block, level, position, position_words, &stale);
 			if (node == NULL)
 			{
 				if (stale)
@@ -394,24 +406,31 @@ find_leaf(Route *route, Relation rel, const AlexIndex *index, const uint64 *posi
 				return NULL;
 			}
 		}
-		i = find_child(node, words, position);
+		words = node->words;
+		here = alex_fit_words(words, position, position_words, space);
+		i = find_child(node, here);
 
 		/* the node was copied after a split that the copy above it does not know of, unless nobody does yet */
 		if (unlikely(i == node->n - 1 && above != NULL &&
-					 alex_compare(position, node->separators + (Size) node->n * (words + 1), words) >= 0))
+					 alex_compare(here, node->separators + (Size) node->n * (words + 1), words) >= 0))
 		{
-			if (!left_of_unfinished_split(rel, index, inner->block, node->level, position))
+			if (!left_of_unfinished_split(rel, index, inner->block, node->level, position, position_words))
 				forget(route, above);
 			return NULL;
 		}
 		if (node->level == 1)
 		{
 			const uint64 *separator = node->separators + (Size) i * (words + 1);
-			uint64		span = separator[words + 1] - separator[0];
+			const uint64 *end = separator + words + 1;
+			int			w = 0;
+			uint64		span;
 
+			while (w < words && separator[w] == end[w])
+				w++;
+			span = end[w] - separator[w];
 			/* the last child's end may be out of date, so a fraction may come out beyond 1 */
-			*fraction = span == 0 || position[0] <= separator[0] ? 0 :
-				Min(1.0, (double) (position[0] - separator[0]) / (double) span);
+			*fraction = span == 0 || here[w] <= separator[w] ? 0 :
+				Min(1.0, (double) (here[w] - separator[w]) / (double) span);
 			*parent = inner;
 			return &node->u.leaves[i];
 		}
@@ -422,7 +441,7 @@ find_leaf(Route *route, Relation rel, const AlexIndex *index, const uint64 *posi
 }
 
 Buffer
-alex_route_leaf(Relation rel, const AlexIndex *index, const uint64 *position, int access)
+alex_route_leaf(Relation rel, const AlexIndex *index, const uint64 *position, int words, int access)
 {
 	Route	   *route = route_of(rel, index);
 	RouteLeaf  *leaf;
@@ -430,7 +449,7 @@ alex_route_leaf(Relation rel, const AlexIndex *index, const uint64 *position, in
 	double		fraction;
 	Buffer		buffer;
 
-	leaf = find_leaf(route, rel, index, position, &fraction, &parent);
+	leaf = find_leaf(route, rel, index, position, words, &fraction, &parent);
 	if (leaf == NULL)
 		return InvalidBuffer;
 
@@ -444,7 +463,7 @@ alex_route_leaf(Relation rel, const AlexIndex *index, const uint64 *position, in
 		else
 		{
 			__builtin_prefetch(BufferGetBlock(buffer), 1);
-			__builtin_prefetch((char *) BufferGetBlock(buffer) + ALEX_FENCES_OFFSET(index->words + 1), 1);
+			__builtin_prefetch((char *) BufferGetBlock(buffer) + ALEX_FENCES_OFFSET(index->least + 1), 1);
 		}
 	}
 
@@ -453,10 +472,10 @@ alex_route_leaf(Relation rel, const AlexIndex *index, const uint64 *position, in
 	buffer = leaf->buffer = recent_page(rel, leaf->block, buffer);
 	leaf->uses++;
 	alex_lock(rel, index, buffer, access);
-	if (!alex_covers(BufferGetPage(buffer), 0, position))
+	if (!alex_covers(BufferGetPage(buffer), 0, position, words))
 	{
 		/* an unfinished split is not the route's fault, and copying the parent again would not help: the descent will finish it */
-		bool		stale = !alex_left_of_unfinished_split(BufferGetPage(buffer), 0, position);
+		bool		stale = !alex_left_of_unfinished_split(BufferGetPage(buffer), 0, position, words);
 
 		UnlockReleaseBuffer(buffer);
 		if (stale)

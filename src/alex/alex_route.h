@@ -10,7 +10,7 @@
  * The leaf that covers the position, pinned and locked as asked. InvalidBuffer if the route to it is not known, or not any
  * more: then alex_descend() finds it.
  */
-extern Buffer alex_route_leaf(Relation rel, const AlexIndex *index, const uint64 *position, int access);
+extern Buffer alex_route_leaf(Relation rel, const AlexIndex *index, const uint64 *position, int words, int access);
 
 /* The index is about to be built anew, perhaps in the same file: what is known of it is dropped at the next lookup. */
 extern void alex_route_outdate(Oid relid);

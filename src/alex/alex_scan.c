@@ -37,6 +37,7 @@
 
 #define BATCH_GROWTH 4
 #define LAST_BATCH 2048
+#define MOST_BATCH_WORDS (1 << 18)
 
 /* Rows fetched by one scan after which it remembers where their blocks are in shared buffers. */
 #define AHEAD_AFTER 1000
@@ -92,8 +93,12 @@ alexbeginscan(Relation rel, int nkeys, int norderbys)
 	alex_open(rel, &so->index);
 	so->context = CurrentMemoryContext;
 	alex_begin_plan(&so->plan);
-	so->stride = so->index.words + 1;
-	so->header = alex_header_word(&so->index.key);
+	so->words = so->index.least;
+	so->stride = so->words + 1;
+	so->header = alex_header_word(&so->index.key, so->words);
+	so->low.word = palloc((Size) 3 * (so->index.words + 1) * sizeof(uint64));
+	so->high.word = so->low.word + so->index.words + 1;
+	so->mark.word = so->high.word + so->index.words + 1;
 	so->allocated = (Size) (ALEX_FIRST_BATCH * BATCH_GROWTH) * so->stride;
 	so->tuples = palloc(so->allocated * sizeof(uint64));
 	so->block = InvalidBlockNumber;
@@ -136,6 +141,7 @@ alexendscan(IndexScanDesc scan)
 	if (so->formed)
 		pfree(so->formed);
 	pfree(so->tuples);
+	pfree(so->low.word);
 	alex_end_plan(&so->plan);
 	pfree(so);
 }
@@ -164,12 +170,15 @@ alex_scan_skip(AlexScan *so)
 	uint64		high[ALEX_MAX_WORDS + 1];
 	int			words = so->index.words;
 
+	/* a box knows only positions of all words */
+	alex_place_widen(so, &so->low);
+	alex_place_widen(so, &so->high);
 	if (so->forward)
-		alex_copy_position(so, so->low, alex_box_next(&so->plan.box, so->low, low, high) &&
-						   alex_compare(low, so->high, words) < 0 ? low : so->high);
+		alex_place_set(&so->low, alex_box_next(&so->plan.box, so->low.word, low, high) &&
+					   alex_compare(low, so->high.word, words) < 0 ? low : so->high.word, words);
 	else
-		alex_copy_position(so, so->high, alex_box_previous(&so->plan.box, so->high, low, high) &&
-						   alex_compare(high, so->low, words) > 0 ? high : so->low);
+		alex_place_set(&so->high, alex_box_previous(&so->plan.box, so->high.word, low, high) &&
+					   alex_compare(high, so->low.word, words) > 0 ? high : so->low.word, words);
 }
 
 bool
@@ -178,39 +187,70 @@ alex_scan_enter_range(AlexScan *so, int i)
 	so->current = i;
 	if (i < 0 || i >= so->plan.n)
 		return false;
-	alex_plan_range(&so->index.key, &so->plan, i, so->low, so->high);
+	alex_plan_range(&so->index.key, &so->plan, i, so->low.word, so->high.word);
+	so->low.words = alex_trim(&so->index, so->low.word);
+	so->high.words = alex_trim(&so->index, so->high.word);
 	if (so->plan.filtered)
 		alex_scan_skip(so);
 	so->recheck = alex_plan_recheck(&so->plan, i);
 	return true;
 }
 
+/*
+ * The position before that of a place, in "space": there is one, as the caller knows of a smaller position. It has all words, the words
+ * behind those it is counted down in being as great as can be. Returns their number.
+ */
+static inline int
+previous_position(const AlexScan *so, const AlexPlace *place, uint64 *space)
+{
+	int			words = place->words;
+	int			i = words;
+
+	memcpy(space, place->word, (words + 1) * sizeof(uint64));
+	if (likely(space[words]-- != 0))
+		return words;
+	while (--i >= 0 && space[i]-- == 0)
+		;
+	for (int w = words; w <= so->index.words; w++)
+		space[w] = PG_UINT64_MAX;
+	return so->index.words;
+}
+
 Buffer
-alex_scan_find_leaf(IndexScanDesc scan, const uint64 *position)
+alex_scan_find_leaf(IndexScanDesc scan, bool forward)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
 	Relation	rel = scan->indexRelation;
+	uint64		space[ALEX_MAX_WORDS + 1];
+	const uint64 *position = so->low.word;
+	int			words = so->low.words;
 	Buffer		buffer;
+
+	if (!forward)
+	{
+		words = previous_position(so, &so->high, space);
+		position = space;
+	}
 
 	if (so->block != InvalidBlockNumber)
 	{
 		buffer = alex_pin(rel, so->block, NULL);
 		alex_lock(rel, &so->index, buffer, BUFFER_LOCK_SHARE);
-		if (alex_covers(BufferGetPage(buffer), 0, position))
+		if (alex_covers(BufferGetPage(buffer), 0, position, words))
 			return buffer;
 		UnlockReleaseBuffer(buffer);
 	}
-	buffer = alex_route_leaf(rel, &so->index, position, BUFFER_LOCK_SHARE);
+	buffer = alex_route_leaf(rel, &so->index, position, words, BUFFER_LOCK_SHARE);
 	if (BufferIsValid(buffer))
 		return buffer;
-	return alex_descend(rel, &so->index, position, 0, BUFFER_LOCK_SHARE);
+	return alex_descend(rel, &so->index, position, words, 0, BUFFER_LOCK_SHARE);
 }
 
 /* Every record of the batch has the address of a row. */
 static void
 require_tids(const AlexScan *so, Relation rel)
 {
-	const uint64 *tie = so->tuples + so->index.words;
+	const uint64 *tie = so->tuples + so->words;
 	bool		bad = false;
 
 	for (uint32 i = 0; i < so->ntuples; i++, tie += so->stride)
@@ -231,7 +271,7 @@ kill_entries(IndexScanDesc scan)
 	AlexDead	dead = {0};
 
 	for (uint32 i = 0; i < so->nkilled; i++)
-		alex_tuple_position(&so->index.key, tuple_at(so, so->killed[i]), alex_dead_next(&dead, &so->index));
+		alex_tuple_position(&so->index.key, tuple_at(so, so->killed[i]), so->words, alex_dead_next(&dead, so->words));
 	so->nkilled = 0;
 
 	alex_lock(rel, &so->index, buffer, BUFFER_LOCK_SHARE);
@@ -240,8 +280,8 @@ kill_entries(IndexScanDesc scan)
 		bool		same = RelationNeedsWAL(rel) && BufferGetLSNAtomic(buffer) == so->leaf_lsn;
 
 		if (!pinned && !same)
-			alex_dead_recheck(&so->index, scan->heapRelation, buffer, &dead);
-		alex_dead_mark(&so->index, buffer, &dead);
+			alex_dead_recheck(scan->heapRelation, buffer, &dead);
+		alex_dead_mark(buffer, &dead);
 		/* marks may log an image of the page, which changes nothing else */
 		if (same)
 			so->leaf_lsn = BufferGetLSNAtomic(buffer);
@@ -286,16 +326,20 @@ collect(IndexScanDesc scan, Page page)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
 	const AlexNodeHeader *node = alex_cheader(page);
-	int			words = so->index.words;
+	int			words = so->words;
+	uint64		low_space[ALEX_MAX_WORDS + 1];
+	uint64		high_space[ALEX_MAX_WORDS + 1];
+	const uint64 *low = alex_fit_position(page, so->low.word, so->low.words, low_space);
+	const uint64 *high = alex_fit_position(page, so->high.word, so->high.words, high_space);
 	bool		more;
 
 	so->ntuples = (scan->ignore_killed_tuples ? alex_collect_living : alex_collect)
-		(page, so->low, so->high, !so->forward, so->batch_size, so->tuples, &more);
+		(page, low, high, !so->forward, so->batch_size, so->tuples, &more);
 
 	/* or the next batch would be this one again */
-	if (more && (so->forward ? alex_compare(tuple_at(so, so->ntuples - 1), so->low, words) < 0 ||
+	if (more && (so->forward ? alex_compare(tuple_at(so, so->ntuples - 1), low, words) < 0 ||
 				 tuple_at(so, so->ntuples - 1)[words] == PG_UINT64_MAX :
-				 alex_compare(tuple_at(so, so->ntuples - 1), so->high, words) >= 0))
+				 alex_compare(tuple_at(so, so->ntuples - 1), high, words) >= 0))
 		alex_corrupt(scan->indexRelation, so->block, "Records are out of order");
 
 	/* what is still to come: behind the last record of the batch, or beyond this leaf */
@@ -303,26 +347,26 @@ collect(IndexScanDesc scan, Page page)
 	{
 		if (more)
 		{
-			alex_copy_position(so, so->low, tuple_at(so, so->ntuples - 1));
-			so->low[words]++;
+			alex_place_set(&so->low, tuple_at(so, so->ntuples - 1), words);
+			so->low.word[words]++;
 		}
-		else if (node->right == InvalidBlockNumber || alex_compare(alex_high_fence(page), so->high, words) >= 0)
-			alex_copy_position(so, so->low, so->high);
+		else if (node->right == InvalidBlockNumber || alex_compare_high(page, high) >= 0)
+			alex_place_copy(&so->low, &so->high);
 		else
 		{
-			alex_copy_position(so, so->low, alex_high_fence(page));
+			alex_place_high(&so->low, page);
 			so->block = node->right;
 		}
 	}
 	else
 	{
 		if (more)
-			alex_copy_position(so, so->high, tuple_at(so, so->ntuples - 1));
-		else if (alex_compare(alex_low_fence(page), so->low, words) <= 0)
-			alex_copy_position(so, so->high, so->low);
+			alex_place_set(&so->high, tuple_at(so, so->ntuples - 1), words);
+		else if (alex_compare_low(page, low) <= 0)
+			alex_place_copy(&so->high, &so->low);
 		else
 		{
-			alex_copy_position(so, so->high, alex_low_fence(page));
+			alex_place_low(&so->high, page);
 			so->block = node->left;
 		}
 	}
@@ -336,25 +380,28 @@ collect_filtered(IndexScanDesc scan, Page page)
 	const AlexNodeHeader *node = alex_cheader(page);
 	int			words = so->index.words;
 	uint64		rest[ALEX_MAX_WORDS + 1];
+	uint64		space[ALEX_MAX_WORDS + 1];
 	bool		more;
 
-	so->ntuples = alex_collect_box(page, &so->plan.box, so->low, so->high, !so->forward, scan->ignore_killed_tuples,
+	alex_place_widen(so, &so->low);
+	alex_place_widen(so, &so->high);
+	so->ntuples = alex_collect_box(page, &so->plan.box, so->low.word, so->high.word, !so->forward, scan->ignore_killed_tuples,
 								   so->batch_size, so->tuples, &more, rest);
 	if (so->ntuples == ALEX_OUT_OF_ORDER)
 	{
 		so->ntuples = 0;
 		alex_corrupt(scan->indexRelation, so->block, "Records are out of order");
 	}
-	alex_copy_position(so, so->forward ? so->low : so->high, rest);
+	alex_place_set(so->forward ? &so->low : &so->high, rest, words);
 	if (more)
 		return;
 
 	/* the next leaf is only a guess if there is a gap before it */
 	if (so->forward)
-		so->block = node->right != InvalidBlockNumber && alex_compare(rest, alex_high_fence(page), words) == 0 ?
+		so->block = node->right != InvalidBlockNumber && alex_compare_high(page, alex_fit_position(page, rest, words, space)) == 0 ?
 			node->right : InvalidBlockNumber;
 	else
-		so->block = alex_compare(rest, alex_low_fence(page), words) == 0 ? node->left : InvalidBlockNumber;
+		so->block = alex_compare_low(page, alex_fit_position(page, rest, words, space)) == 0 ? node->left : InvalidBlockNumber;
 }
 
 /*
@@ -365,26 +412,20 @@ static bool
 read_batch(IndexScanDesc scan)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
-	int			words = so->index.words;
-	uint64		target[ALEX_MAX_WORDS + 1];
 	Buffer		buffer;
 	Page		page;
 	Size		need;
 	int64		reads;
 
-	if (alex_compare(so->low, so->high, words) >= 0)
+	if (alex_place_compare(&so->low, &so->high) >= 0)
 		return false;
 	CHECK_FOR_INTERRUPTS();
 
-	if (so->forward)
-		alex_copy_position(so, target, so->low);
-	else
-		alex_scan_previous(so, so->high, target);
 	if (unlikely(so->nkilled > 0))
 		kill_entries(scan);
 	drop_pin(so);
 	reads = pgBufferUsage.shared_blks_read;
-	buffer = alex_scan_find_leaf(scan, target);
+	buffer = alex_scan_find_leaf(scan, so->forward);
 	reads = pgBufferUsage.shared_blks_read - reads;
 	so->readahead.reads += reads;	/* these are not the rows' */
 	page = BufferGetPage(buffer);
@@ -392,6 +433,15 @@ read_batch(IndexScanDesc scan)
 	/* before the lock is let go: who inserts here from now on conflicts */
 	PredicateLockPage(scan->indexRelation, BufferGetBlockNumber(buffer), scan->xs_snapshot);
 
+	count_returned(so);
+	if (unlikely(so->words != alex_cheader(page)->words))
+	{
+		so->words = alex_cheader(page)->words;
+		so->stride = so->words + 1;
+		so->header = alex_header_word(&so->index.key, so->words);
+	}
+	/* few long keys are as much as many short ones */
+	so->batch_size = Min(so->batch_size, Max(ALEX_FIRST_BATCH, MOST_BATCH_WORDS / so->stride));
 	need = (Size) (so->batch_size + alex_delta_count(page)) * so->stride;
 	if (unlikely(need > so->allocated))
 	{
@@ -401,7 +451,6 @@ read_batch(IndexScanDesc scan)
 		so->tuples = MemoryContextAlloc(so->context, need * sizeof(uint64));
 		so->allocated = need;
 	}
-	count_returned(so);
 	so->block = so->leaf = BufferGetBlockNumber(buffer);
 	so->leaf_lsn = BufferGetLSNAtomic(buffer);
 	if (so->plan.filtered)
@@ -412,7 +461,7 @@ read_batch(IndexScanDesc scan)
 	so->batch_size = Min(so->batch_size * BATCH_GROWTH, LAST_BATCH);
 
 	require_tids(so, scan->indexRelation);
-	alex_make_tuples(&so->index.key, so->tuples, so->ntuples);
+	alex_make_tuples(&so->index.key, so->tuples, so->words, so->ntuples);
 
 	if (so->ntuples > 0 && (so->index_only || !IsMVCCSnapshot(scan->xs_snapshot) || !RelationNeedsWAL(scan->indexRelation)))
 	{
@@ -429,22 +478,18 @@ read_batch(IndexScanDesc scan)
 	return true;
 }
 
-/* The direction changed, or a mark was restored: what is left is the current range beyond the given position. */
+/* The direction changed, or a mark was restored: what is left is the current range beyond the given place. */
 static void
-resume_at(IndexScanDesc scan, const uint64 *position, bool forward)
+resume_at(IndexScanDesc scan, const AlexPlace *place, bool forward)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
 
 	drop_batch(scan);
 	so->forward = forward;
 	alex_scan_enter_range(so, so->current);
+	alex_place_copy(forward ? &so->low : &so->high, place);
 	if (forward)
-	{
-		alex_copy_position(so, so->low, position);
-		so->low[so->index.words]++;
-	}
-	else
-		alex_copy_position(so, so->high, position);
+		so->low.word[so->low.words]++;
 }
 
 /* Advances to the next record in the direction; false at the end. */
@@ -467,13 +512,14 @@ advance(IndexScanDesc scan, bool forward)
 	else if (so->forward != forward)
 	{
 		if (so->at_mark)
-			resume_at(scan, so->mark, forward);
+			resume_at(scan, &so->mark, forward);
 		else if (so->current >= 0 && so->current < so->plan.n && so->next > 0)
 		{
 			uint64		current[ALEX_MAX_WORDS + 1];
+			AlexPlace	place = {so->words, current};
 
-			alex_tuple_position(&so->index.key, tuple_at(so, so->next - 1), current);
-			resume_at(scan, current, forward);
+			alex_tuple_position(&so->index.key, tuple_at(so, so->next - 1), so->words, current);
+			resume_at(scan, &place, forward);
 		}
 		else
 		{
@@ -520,7 +566,7 @@ return_tuple(IndexScanDesc scan, AlexScan *so, bool fresh)
 	if (so->formed)
 	{
 		/* only for index-only scans */
-		alex_form_tuple(&so->index.key, tuple_at(so, so->next - 1), so->formed);
+		alex_form_tuple(&so->index.key, tuple_at(so, so->next - 1), so->words, so->formed);
 		tuple = so->formed;
 	}
 	scan->xs_itup = tuple;
@@ -591,7 +637,8 @@ alexmarkpos(IndexScanDesc scan)
 	if (so->marked)
 	{
 		so->mark_current = so->current;
-		alex_tuple_position(&so->index.key, tuple_at(so, so->next - 1), so->mark);
+		so->mark.words = so->words;
+		alex_tuple_position(&so->index.key, tuple_at(so, so->next - 1), so->words, so->mark.word);
 	}
 }
 
@@ -614,15 +661,15 @@ alexrestrpos(IndexScanDesc scan)
 		{
 			uint64		position[ALEX_MAX_WORDS + 1];
 
-			alex_tuple_position(&so->index.key, tuple_at(so, i - 1), position);
-			if (alex_compare(position, so->mark, so->index.words) == 0)
+			alex_tuple_position(&so->index.key, tuple_at(so, i - 1), so->words, position);
+			if (alex_compare_widths(position, so->words, so->mark.word, so->mark.words) == 0)
 			{
 				so->next = i;
 				return;
 			}
 		}
 	so->current = so->mark_current;
-	resume_at(scan, so->mark, so->forward);
+	resume_at(scan, &so->mark, so->forward);
 	so->at_mark = true;
 }
 

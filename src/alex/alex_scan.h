@@ -18,6 +18,13 @@
 /* What the processes of a parallel scan share; alex_scan_parallel.c. */
 typedef struct AlexSharedScan AlexSharedScan;
 
+/* A position with its number of key words. */
+typedef struct AlexPlace
+{
+	int			words;
+	uint64	   *word;			/* room for the index's words, and the tie */
+} AlexPlace;
+
 typedef struct AlexScan
 {
 	AlexIndex	index;
@@ -33,8 +40,8 @@ typedef struct AlexScan
 	bool		forward;		/* direction of the batch */
 	int			current;		/* range, -1 before the first, plan.n behind the last */
 	bool		recheck;		/* of the range */
-	uint64		low[ALEX_MAX_WORDS + 1];	/* what is left of the range, beyond the batch */
-	uint64		high[ALEX_MAX_WORDS + 1];
+	AlexPlace	low;			/* what is left of the range, beyond the batch */
+	AlexPlace	high;
 
 	/* repeated probes */
 	uint64		fetched;		/* tuples returned in all, before the batch */
@@ -43,6 +50,7 @@ typedef struct AlexScan
 
 	/* the batch */
 	uint64	   *tuples;			/* of "stride" words each (alex_tuples.h) */
+	int			words;			/* key words of each: those of the leaf */
 	int			stride;
 	int			header;			/* the word with the TID */
 	IndexTuple	formed;			/* what an index-only scan returned last, where "tuples" are not it */
@@ -71,27 +79,56 @@ typedef struct AlexScan
 	bool		marked;
 	bool		at_mark;		/* the mark was restored and nothing returned since */
 	int			mark_current;
-	uint64		mark[ALEX_MAX_WORDS + 1];
+	AlexPlace	mark;
 } AlexScan;
 
 static inline void
-alex_copy_position(const AlexScan *so, uint64 *to, const uint64 *from)
+alex_place_set(AlexPlace *place, const uint64 *position, int words)
 {
+	place->words = words;
 	/* a call of memcpy() costs more than the copy */
-	to[0] = from[0];
-	to[1] = from[1];
-	if (so->index.words > 1)
-		memcpy(to + 2, from + 2, (so->index.words - 1) * sizeof(uint64));
+	place->word[0] = position[0];
+	if (words > 0)
+		place->word[1] = position[1];
+	if (words > 1)
+		memcpy(place->word + 2, position + 2, (words - 1) * sizeof(uint64));
 }
 
-/* The position before a position; there is one, as the caller knows of a smaller position. */
 static inline void
-alex_scan_previous(const AlexScan *so, const uint64 *position, uint64 *previous)
+alex_place_copy(AlexPlace *to, const AlexPlace *from)
 {
-	alex_copy_position(so, previous, position);
-	for (int i = so->index.words; i >= 0; i--)
-		if (previous[i]-- != 0)
-			break;
+	alex_place_set(to, from->word, from->words);
+}
+
+static inline int
+alex_place_compare(const AlexPlace *a, const AlexPlace *b)
+{
+	return alex_compare_widths(a->word, a->words, b->word, b->words);
+}
+
+/* Gives a place all words of the index. */
+static inline void
+alex_place_widen(const AlexScan *so, AlexPlace *place)
+{
+	if (likely(place->words == so->index.words))
+		return;
+	alex_widen_position(place->word, place->words, place->word, so->index.words);
+	place->words = so->index.words;
+}
+
+/* A fence of a node. */
+static inline void
+alex_place_low(AlexPlace *place, Page page)
+{
+	place->words = alex_cheader(page)->words;
+	alex_low_fence(page, place->word);
+}
+
+static inline void
+alex_place_high(AlexPlace *place, Page page)
+{
+	place->words = alex_cheader(page)->words;
+	alex_high_fence(page, place->word);
 }
 
 /*
@@ -103,8 +140,11 @@ extern void alex_scan_skip(AlexScan *so);
 /* Makes range i the current one, with all of it still to come that can match. False if there is none. */
 extern bool alex_scan_enter_range(AlexScan *so, int i);
 
-/* The leaf that covers the position, pinned and share-locked: the hinted block if it does, else by route or descent. */
-extern Buffer alex_scan_find_leaf(IndexScanDesc scan, const uint64 *position);
+/*
+ * The leaf where what is to come begins in this direction, pinned and share-locked: the hinted block if it covers that, else by route or
+ * descent.
+ */
+extern Buffer alex_scan_find_leaf(IndexScanDesc scan, bool forward);
 
 /*
  * The next part of a parallel scan for this process: what is to come of a range on one leaf, which becomes the current range.

@@ -26,6 +26,7 @@ struct AlexSharedScan
 	slock_t		mutex;			/* for all that follows */
 	SharedState state;
 	int			current;		/* range */
+	int			words;			/* of the position */
 	uint64		position[ALEX_MAX_WORDS + 1];	/* forward: the low end of what is left, backward: the high end */
 	ConditionVariable ready;	/* signalled when it is not busy any more */
 };
@@ -86,6 +87,7 @@ end_turn(AlexSharedScan *shared, SharedState state, int current, const uint64 *p
 	if (state == SHARED_READY)
 	{
 		shared->current = current;
+		shared->words = words;
 		memcpy(shared->position, position, (words + 1) * sizeof(uint64));
 	}
 	SpinLockRelease(&shared->mutex);
@@ -95,32 +97,28 @@ end_turn(AlexSharedScan *shared, SharedState state, int current, const uint64 *p
 		ConditionVariableSignal(&shared->ready);
 }
 
-/* Reduces what is to come to what is on one leaf; "rest" is the end of that, where the others go on. */
-static void
-take_leaf(IndexScanDesc scan, bool forward, uint64 *rest)
+/* Reduces what is to come to what is on one leaf. Returns the end of that, where the others go on. */
+static const AlexPlace *
+take_leaf(IndexScanDesc scan, bool forward)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
-	int			words = so->index.words;
-	uint64		target[ALEX_MAX_WORDS + 1];
-	uint64	   *end = forward ? so->high : so->low;
+	AlexPlace  *end = forward ? &so->high : &so->low;
+	uint64		space[ALEX_MAX_WORDS + 1];
 	Buffer		buffer;
 	Page		page;
 	const AlexNodeHeader *node;
 
-	if (forward)
-		alex_copy_position(so, target, so->low);
-	else
-		alex_scan_previous(so, so->high, target);
-	buffer = alex_scan_find_leaf(scan, target);
+	buffer = alex_scan_find_leaf(scan, forward);
 	page = BufferGetPage(buffer);
 	node = alex_cheader(page);
 	so->block = BufferGetBlockNumber(buffer);
-	if (!forward && alex_compare(alex_low_fence(page), end, words) > 0)
-		alex_copy_position(so, end, alex_low_fence(page));
-	if (forward && node->right != InvalidBlockNumber && alex_compare(alex_high_fence(page), end, words) < 0)
-		alex_copy_position(so, end, alex_high_fence(page));
+	if (!forward && alex_compare_low(page, alex_fit_position(page, end->word, end->words, space)) > 0)
+		alex_place_low(end, page);
+	if (forward && node->right != InvalidBlockNumber &&
+		alex_compare_high(page, alex_fit_position(page, end->word, end->words, space)) < 0)
+		alex_place_high(end, page);
 	UnlockReleaseBuffer(buffer);
-	alex_copy_position(so, rest, end);
+	return end;
 }
 
 bool
@@ -128,10 +126,9 @@ alex_scan_claim(IndexScanDesc scan, bool forward)
 {
 	AlexScan   *so = (AlexScan *) scan->opaque;
 	AlexSharedScan *shared = so->shared;
-	int			words = so->index.words;
 	int			step = forward ? 1 : -1;
 	SharedState state = take_turn(shared);
-	uint64		rest[ALEX_MAX_WORDS + 1];
+	const AlexPlace *rest;
 
 	if (state == SHARED_DONE)
 	{
@@ -143,19 +140,19 @@ alex_scan_claim(IndexScanDesc scan, bool forward)
 	else
 	{
 		alex_scan_enter_range(so, shared->current);
-		alex_copy_position(so, forward ? so->low : so->high, shared->position);
+		alex_place_set(forward ? &so->low : &so->high, shared->position, shared->words);
 		if (so->plan.filtered && so->current >= 0 && so->current < so->plan.n)
 			alex_scan_skip(so);
 	}
-	while (so->current >= 0 && so->current < so->plan.n && alex_compare(so->low, so->high, words) >= 0)
+	while (so->current >= 0 && so->current < so->plan.n && alex_place_compare(&so->low, &so->high) >= 0)
 		alex_scan_enter_range(so, so->current + step);
 	if (so->current < 0 || so->current >= so->plan.n)
 	{
-		end_turn(shared, SHARED_DONE, 0, NULL, words);
+		end_turn(shared, SHARED_DONE, 0, NULL, 0);
 		return false;
 	}
 	so->block = InvalidBlockNumber;
-	take_leaf(scan, forward, rest);
-	end_turn(shared, SHARED_READY, so->current, rest, words);
+	rest = take_leaf(scan, forward);
+	end_turn(shared, SHARED_READY, so->current, rest->word, rest->words);
 	return true;
 }

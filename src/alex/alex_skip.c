@@ -36,6 +36,14 @@ alex_prefix_bound(const AlexKeyInfo *info, int columns, const uint64 *record, bo
 	}
 }
 
+/* The position, of all the index's words, of a tuple of the batch. */
+static void
+tuple_position(const AlexScan *so, uint32 i, uint64 *position)
+{
+	alex_tuple_position(&so->index.key, so->tuples + (Size) i * so->stride, so->words, position);
+	alex_widen_position(position, so->words, position, so->index.words);
+}
+
 /* Is a position beyond the bound, in the direction of the scan? */
 static inline bool
 is_beyond(const AlexScan *so, const uint64 *position, const uint64 *bound)
@@ -57,7 +65,7 @@ first_beyond(const AlexScan *so, const uint64 *bound)
 		uint32		middle = low + (high - low) / 2;
 		uint64		position[ALEX_MAX_WORDS + 1];
 
-		alex_tuple_position(&so->index.key, so->tuples + (Size) middle * so->stride, position);
+		tuple_position(so, middle, position);
 		if (is_beyond(so, position, bound))
 			high = middle;
 		else
@@ -74,16 +82,18 @@ skip_ranges(AlexScan *so, const uint64 *bound)
 
 	for (;;)
 	{
-		if (so->forward && alex_compare(so->low, bound, words) < 0)
-			alex_copy_position(so, so->low, bound);
-		else if (!so->forward && alex_compare(so->high, bound, words) > 0)
-			alex_copy_position(so, so->high, bound);
-		if (alex_compare(so->low, so->high, words) < 0)
+		alex_place_widen(so, &so->low);
+		alex_place_widen(so, &so->high);
+		if (so->forward && alex_compare(so->low.word, bound, words) < 0)
+			alex_place_set(&so->low, bound, words);
+		else if (!so->forward && alex_compare(so->high.word, bound, words) > 0)
+			alex_place_set(&so->high, bound, words);
+		if (alex_place_compare(&so->low, &so->high) < 0)
 		{
 			if (!so->plan.filtered)
 				return;
 			alex_scan_skip(so);
-			if (alex_compare(so->low, so->high, words) < 0)
+			if (alex_place_compare(&so->low, &so->high) < 0)
 				return;
 		}
 		if (!alex_scan_enter_range(so, so->forward ? so->current + 1 : so->current - 1))
@@ -101,7 +111,7 @@ alex_scan_skip_prefix(IndexScanDesc scan, int columns)
 	Assert(so->shared == NULL);
 	if (!so->started || so->next == 0 || so->current < 0 || so->current >= so->plan.n)
 		return false;
-	alex_tuple_position(&so->index.key, so->tuples + (Size) (so->next - 1) * so->stride, position);
+	tuple_position(so, so->next - 1, position);
 	alex_prefix_bound(&so->index.key, columns, position, so->forward, bound);
 	so->next = first_beyond(so, bound);
 	if (so->next < so->ntuples)

@@ -22,7 +22,8 @@
 #include "utils/memutils.h"
 
 #define FIRST_RECORDS 4096		/* room to begin with; doubled as needed */
-#define MIN_RECORDS 65536		/* room that is used whatever the setting: each run costs a read buffer in the end */
+#define MIN_RECORDS 65536		/* room that is used whatever the setting: each run costs a read buffer in the end; but not ... */
+#define MIN_BYTES (4 * 1024 * 1024) /* ... if they take more than this */
 #define FILE_BUFFER_RECORDS 8192	/* read ahead of each run on disk, at most and at least */
 #define MIN_FILE_BUFFER_RECORDS 64
 
@@ -36,11 +37,13 @@ typedef struct Run
 	BufFile    *file;
 	off_t		offset;
 	uint64		left;			/* records not read yet */
+	int			words;			/* of each of its records */
 } Run;
 
 struct AlexSort
 {
-	int			words;
+	int			words;			/* of the records in memory */
+	int			least_words;
 	uint64		total;
 	Size		work_bytes;
 	uint32		file_buffer;	/* records read ahead of each run on disk */
@@ -97,21 +100,23 @@ fill_run(AlexSort *sort, Run *run)
 	if (run->left == 0)
 		return false;
 	n = Min(run->left, sort->file_buffer);
-	read_exact(run->file, run->offset, run->records, n * record_bytes(sort));
+	read_exact(run->file, run->offset, run->records, n * run->words * sizeof(uint64));
 	run->next = run->records;
-	run->end = run->records + n * sort->words;
-	run->offset += n * record_bytes(sort);
+	run->end = run->records + n * run->words;
+	run->offset += n * run->words * sizeof(uint64);
 	run->left -= n;
 	return true;
 }
 
 /*
- * The merge is compiled for each size of records: with a size known only at run time, most of it would be calls to copy and loops
+ * The merge is compiled for sizes of records, "words" being 0 where they differ: with a size known only at run time, most of it would be calls to copy and loops
  * to compare 16 bytes.
  */
 static pg_attribute_always_inline bool
 before(const Run *a, const Run *b, int words)
 {
+	if (words == 0)
+		return alex_compare_widths(a->next, a->words - 1, b->next, b->words - 1) < 0;
 	for (int i = 0; i < words - 1; i++)
 		if (a->next[i] != b->next[i])
 			return a->next[i] < b->next[i];
@@ -149,34 +154,38 @@ start_merge(AlexSort *sort)
 		Run		   *run = &sort->runs[i];
 
 		if (run->left > 0)
-			run->records = palloc(sort->file_buffer * record_bytes(sort));
+			run->records = palloc_extended(sort->file_buffer * run->words * sizeof(uint64), MCXT_ALLOC_HUGE);
 		if (fill_run(sort, run))
 			sort->heap[sort->nheap++] = run;
 	}
 	for (uint32 i = sort->nheap / 2; i-- > 0;)
-		sift_down(sort, i, sort->words);
+		sift_down(sort, i, 0);
 }
 
 static pg_attribute_always_inline void
 merge_words(AlexSort *sort, int words)
 {
-	uint64	   *to = sort->records + sort->n * words;
-	uint64	   *end = sort->records + sort->capacity * words;
+	const int	to_words = words > 0 ? words : sort->words;
+	uint64	   *to = sort->records + sort->n * to_words;
+	uint64	   *end = sort->records + sort->capacity * to_words;
 
 	while (to < end && sort->nheap > 0)
 	{
 		Run		   *run = sort->heap[0];
 
-		for (int i = 0; i < words; i++)
-			to[i] = run->next[i];
-		to += words;
-		run->next += words;
+		if (words > 0)
+			for (int i = 0; i < words; i++)
+				to[i] = run->next[i];
+		else
+			alex_widen_position(run->next, run->words - 1, to, to_words - 1);
+		to += to_words;
+		run->next += words > 0 ? words : run->words;
 		if (!fill_run(sort, run))
 			sort->heap[0] = sort->heap[--sort->nheap];
 		if (sort->nheap > 1)
 			sift_down(sort, 0, words);
 	}
-	sort->n = (to - sort->records) / words;
+	sort->n = (to - sort->records) / to_words;
 }
 
 /* Fills the records in memory from the runs. */
@@ -184,7 +193,8 @@ static void
 merge(AlexSort *sort)
 {
 	CHECK_FOR_INTERRUPTS();
-	switch (sort->words)
+	/* if none is longer than the shortest can be, all are of one size */
+	switch (sort->words == sort->least_words ? sort->words : 0)
 	{
 		case 2:
 			merge_words(sort, 2);
@@ -193,7 +203,7 @@ merge(AlexSort *sort)
 			merge_words(sort, 3);
 			break;
 		default:
-			merge_words(sort, sort->words);
+			merge_words(sort, 0);
 	}
 }
 
@@ -202,7 +212,7 @@ alex_sort_begin(int words, int work_mem, FileSet *set, int part)
 {
 	AlexSort   *sort = palloc0(sizeof(AlexSort));
 
-	sort->words = words;
+	sort->words = sort->least_words = words;
 	sort->work_bytes = (Size) work_mem * 1024;
 	sort->capacity = FIRST_RECORDS;
 	sort->records = palloc(sort->capacity * words * sizeof(uint64));
@@ -218,7 +228,7 @@ most_records(const AlexSort *sort)
 {
 	Size		bytes = sort->sorted ? sort->work_bytes : sort->work_bytes / 2;
 
-	return Max(bytes / (sort->words * sizeof(uint64)), MIN_RECORDS);
+	return Max(bytes / record_bytes(sort), Min(MIN_RECORDS, Max(MIN_BYTES / record_bytes(sort), FIRST_RECORDS)));
 }
 
 static void
@@ -242,7 +252,7 @@ sort_memory(AlexSort *sort)
 
 /* A run in a file, or if that is NULL, in memory. */
 static Run *
-add_run(AlexSort *sort, BufFile *file, off_t offset, uint64 left)
+add_run(AlexSort *sort, BufFile *file, off_t offset, uint64 left, int words)
 {
 	Run		   *run;
 
@@ -257,6 +267,7 @@ add_run(AlexSort *sort, BufFile *file, off_t offset, uint64 left)
 	run->file = file;
 	run->offset = offset;
 	run->left = left;
+	run->words = words;
 	return run;
 }
 
@@ -292,7 +303,7 @@ spill(AlexSort *sort)
 		PrepareTempTablespaces();
 		sort->file = BufFileCreateTemp(false);
 	}
-	add_run(sort, sort->file, sort->written, sort->n);
+	add_run(sort, sort->file, sort->written, sort->n, sort->words);
 	for (Size i = 0; i < sort->n; i += FILE_BUFFER_RECORDS)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -307,6 +318,24 @@ set_capacity(AlexSort *sort, Size capacity)
 {
 	sort->capacity = capacity;
 	sort->records = repalloc_huge(sort->records, capacity * sort->words * sizeof(uint64));
+}
+
+/* Gives the records in memory more words; or makes a run of them first, if they are too many for that. */
+static void
+widen(AlexSort *sort, int words)
+{
+	int			had = sort->words;
+
+	sort->words = words;
+	if (sort->n >= most_records(sort))
+	{
+		sort->words = had;
+		spill(sort);
+		sort->words = words;
+		sort->capacity = FIRST_RECORDS;
+	}
+	set_capacity(sort, Max(Min(sort->capacity, most_records(sort)), FIRST_RECORDS));
+	alex_widen_records(sort->records, (uint32) sort->n, had - 1, words - 1, 0);
 }
 
 /* The input turns out not to be in order. */
@@ -329,10 +358,12 @@ lose_order(AlexSort *sort)
 }
 
 void
-alex_sort_put(AlexSort *sort, const uint64 *record)
+alex_sort_put(AlexSort *sort, const uint64 *record, int key_words)
 {
+	if (unlikely(key_words >= sort->words))
+		widen(sort, key_words + 1);
 	if (sort->sorted && sort->n > 0 &&
-		alex_compare(sort->records + (sort->n - 1) * sort->words, record, sort->words - 1) > 0)
+		alex_compare_widths(sort->records + (sort->n - 1) * sort->words, sort->words - 1, record, key_words) > 0)
 		lose_order(sort);
 	if (sort->n == sort->capacity)
 	{
@@ -343,7 +374,10 @@ alex_sort_put(AlexSort *sort, const uint64 *record)
 		else
 			spill(sort);
 	}
-	memcpy(sort->records + sort->n * sort->words, record, sort->words * sizeof(uint64));
+	if (likely(key_words == sort->words - 1))
+		memcpy(sort->records + sort->n * sort->words, record, sort->words * sizeof(uint64));
+	else
+		alex_widen_position(record, key_words, sort->records + sort->n * sort->words, sort->words - 1);
 	sort->n++;
 	sort->total++;
 }
@@ -355,15 +389,20 @@ alex_sort_ahead(AlexSort *sort)
 }
 
 /*
- * The file is the runs, one after the other, and then how many records each of them has.
+ * The file is the runs, one after the other, and then how many records each of them has, and of how many words.
  */
 void
 alex_sort_give(AlexSort *sort, AlexSortPart *part)
 {
 	if (sort->n > 0)
 		spill(sort);
+	part->bytes = sort->written;
 	for (uint32 i = 0; i < sort->nruns; i++)
-		write_bytes(sort, &sort->runs[i].left, sizeof(uint64));
+	{
+		uint64		length[2] = {sort->runs[i].left, sort->runs[i].words};
+
+		write_bytes(sort, length, sizeof(length));
+	}
 	part->records = sort->total;
 	part->runs = sort->nruns;
 	alex_sort_end(sort);
@@ -381,12 +420,12 @@ alex_sort_take(AlexSort *sort, FileSet *set, int number, const AlexSortPart *par
 		return;
 	file = BufFileOpenFileSet(set, part_name(name, number), O_RDONLY, false);
 	sort->files = lappend(sort->files, file);
-	lengths = palloc(part->runs * sizeof(uint64));
-	read_exact(file, (off_t) (part->records * record_bytes(sort)), lengths, part->runs * sizeof(uint64));
+	lengths = palloc(part->runs * 2 * sizeof(uint64));
+	read_exact(file, (off_t) part->bytes, lengths, part->runs * 2 * sizeof(uint64));
 	for (uint32 i = 0; i < part->runs; i++)
 	{
-		add_run(sort, file, offset, lengths[i]);
-		offset += (off_t) (lengths[i] * record_bytes(sort));
+		add_run(sort, file, offset, lengths[2 * i], (int) lengths[2 * i + 1]);
+		offset += (off_t) (lengths[2 * i] * lengths[2 * i + 1] * sizeof(uint64));
 	}
 	pfree(lengths);
 	sort->total += part->records;
@@ -409,19 +448,28 @@ alex_sort_perform(AlexSort *sort)
 		Run		   *run;
 
 		sort_memory(sort);
-		run = add_run(sort, NULL, 0, 0);
+		run = add_run(sort, NULL, 0, 0, sort->words);
 		run->records = run->next = sort->records;
 		run->end = sort->records + sort->n * sort->words;
 		sort->n = 0;
 	}
 	else
 		pfree(sort->records);
-	sort->capacity = ALEX_SORT_WINDOW;
-	sort->records = palloc(sort->capacity * record_bytes(sort));
+	sort->words = sort->least_words;
+	for (uint32 i = 0; i < sort->nruns; i++)
+		sort->words = Max(sort->words, sort->runs[i].words);
+	sort->capacity = sort->words <= ALEX_MAX_FIXED_WORDS + 1 ? ALEX_SORT_WINDOW : ALEX_SORT_WINDOW / 8;
+	sort->records = palloc_extended(sort->capacity * record_bytes(sort), MCXT_ALLOC_HUGE);
 	sort->file_buffer = (uint32) Max(Min(sort->work_bytes / sort->nruns / record_bytes(sort), FILE_BUFFER_RECORDS),
 									 MIN_FILE_BUFFER_RECORDS);
 	start_merge(sort);
 	return sort->total;
+}
+
+int
+alex_sort_words(const AlexSort *sort)
+{
+	return sort->words;
 }
 
 uint64 *

@@ -11,6 +11,7 @@
 
 #include "access/tupmacs.h"
 
+#include "alex_core.h"
 #include "alex_strings.h"
 #include "alex_tuples.h"
 
@@ -98,9 +99,8 @@ make_tuples(const AlexKeyInfo *info, uint64 *tuple, uint64 *end)
 }
 
 void
-alex_make_tuples(const AlexKeyInfo *info, uint64 *records, uint32 n)
+alex_make_tuples(const AlexKeyInfo *info, uint64 *records, int words, uint32 n)
 {
-	int			words = info->words;
 	uint64	   *end = records + (Size) n * (words + 1);
 
 	if (alex_makes_tuples(info))
@@ -113,7 +113,7 @@ alex_make_tuples(const AlexKeyInfo *info, uint64 *records, uint32 n)
 }
 
 void
-alex_tuple_position(const AlexKeyInfo *info, const uint64 *tuple, uint64 *position)
+alex_tuple_position(const AlexKeyInfo *info, const uint64 *tuple, int words, uint64 *position)
 {
 	if (alex_makes_tuples(info))
 	{
@@ -126,8 +126,8 @@ alex_tuple_position(const AlexKeyInfo *info, const uint64 *tuple, uint64 *positi
 		alex_key_record(info, &value, &isnull, &tid, position);
 		return;
 	}
-	memcpy(position, tuple, info->words * sizeof(uint64));
-	position[info->words] = TIE_ABOVE(tuple[info->words]) | alex_word_tid(tuple[info->words]);
+	memcpy(position, tuple, words * sizeof(uint64));
+	position[words] = TIE_ABOVE(tuple[words]) | alex_word_tid(tuple[words]);
 }
 
 Size
@@ -243,11 +243,11 @@ form_variable(const AlexKeyInfo *info, const uint64 *tuple, int words, IndexTupl
 }
 
 void
-alex_form_tuple(const AlexKeyInfo *info, const uint64 *tuple, IndexTuple formed)
+alex_form_tuple(const AlexKeyInfo *info, const uint64 *tuple, int words, IndexTuple formed)
 {
 	if (info->layout.strings > 0)
-		form_variable(info, tuple, info->words, formed);
+		form_variable(info, tuple, words, formed);
 	else if (info->tuple_size == 0 || !form_without_null(info, tuple, formed))
 		form_with_nulls(info, tuple, formed);
-	formed->t_tid = ((const IndexTupleData *) (tuple + info->words))->t_tid;
+	formed->t_tid = ((const IndexTupleData *) (tuple + words))->t_tid;
 }

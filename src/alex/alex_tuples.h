@@ -1,7 +1,7 @@
 /*
  * alex_tuples.h - what a scan makes of the records it has read.
  *
- * A batch is an array of records of W + 1 words each, which are turned in place into what is returned row by row. One word of each
+ * A batch is an array of records of the leaf's W + 1 words each, which are turned in place into what is returned row by row. One word of each
  * becomes a header whose first six bytes are the heap TID. With one column whose image tells its value and
  * is no shorter, they become index tuples: the first word is the header. With others the tie becomes the header, whose last two bytes
  * remain what the tie had above its TID, and the key words stay as they are: an index tuple is formed when an index-only scan returns
@@ -24,23 +24,23 @@ alex_makes_tuples(const AlexKeyInfo *info)
 		info->column[0].attlen <= info->words * (int) sizeof(uint64);
 }
 
-/* The word of a converted record that is its header. */
+/* The word of a converted record of "words" key words that is its header. */
 static inline int
-alex_header_word(const AlexKeyInfo *info)
+alex_header_word(const AlexKeyInfo *info, int words)
 {
-	return alex_makes_tuples(info) ? 0 : info->words;
+	return alex_makes_tuples(info) ? 0 : words;
 }
 
-/* Converts the n records of a batch. */
-extern void alex_make_tuples(const AlexKeyInfo *info, uint64 *records, uint32 n);
+/* Converts the n records of a batch, which have "words" key words. */
+extern void alex_make_tuples(const AlexKeyInfo *info, uint64 *records, int words, uint32 n);
 
-/* The position (W + 1 words) of a converted record. */
-extern void alex_tuple_position(const AlexKeyInfo *info, const uint64 *tuple, uint64 *position);
+/* The position of a converted record of "words" key words. */
+extern void alex_tuple_position(const AlexKeyInfo *info, const uint64 *tuple, int words, uint64 *position);
 
 /* Room for the index tuple of any record. */
 extern Size alex_tuple_space(const AlexKeyInfo *info);
 
 /* Forms the index tuple of a converted record, where that is none; columns that cannot be returned are NULL. */
-extern void alex_form_tuple(const AlexKeyInfo *info, const uint64 *tuple, IndexTuple formed);
+extern void alex_form_tuple(const AlexKeyInfo *info, const uint64 *tuple, int words, IndexTuple formed);
 
 #endif							/* ALEX_TUPLES_H */

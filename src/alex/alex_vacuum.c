@@ -87,7 +87,7 @@ count_inner(VacuumState *v, const AlexIndex *index)
 	{
 		BlockNumber next;
 
-		buffer = alex_descend(rel, index, start, level, BUFFER_LOCK_SHARE);
+		buffer = alex_descend(rel, index, start, index->least, level, BUFFER_LOCK_SHARE);
 		next = alex_cheader(BufferGetPage(buffer))->right;
 		UnlockReleaseBuffer(buffer);
 		v->live++;
@@ -176,7 +176,7 @@ alexbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats, IndexBulkDel
 	alex_remover_begin(&v.remover, callback, state);
 
 	/* only vacuum deletes leaves, so the leftmost one stays what it is while the lock is exchanged */
-	buffer = alex_descend(rel, &index, start, 0, BUFFER_LOCK_SHARE);
+	buffer = alex_descend(rel, &index, start, index.least, 0, BUFFER_LOCK_SHARE);
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	LockBufferForCleanup(buffer);
 	alex_check_page(rel, &index, buffer);

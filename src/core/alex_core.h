@@ -9,7 +9,8 @@
  * alex_node_problem(); a damaged page gives wrong records at worst, and alex_node_validate() says so.
  *
  * A record array is a flat array of words, "stride" words a record: W key words, the tie, and in
- * inner nodes the child block. A position is W + 1 words.
+ * inner nodes the child block. A position is W + 1 words. What goes to or comes from a page has the W of that page's header, which
+ * alex_fit_position() makes of others; functions without a page are told W. An index whose keys have one width has one W everywhere.
  */
 #ifndef ALEX_CORE_H
 #define ALEX_CORE_H
@@ -44,20 +45,96 @@ alex_page_head(const void *page)
 	return (const AlexPageHead *) page;
 }
 
-/* The low fence: W + 1 words, the least position the node covers. */
-static inline uint64_t *
-alex_low_fence(const void *page)
+/* The number of key words of a position without zeros at their end. */
+static inline int
+alex_used_words(const uint64_t *position, int words)
+{
+	while (words > 0 && position[words - 1] == 0)
+		words--;
+	return words;
+}
+
+/* The fences as they are stored (alex_format.h). */
+static inline const uint64_t *
+alex_stored_low(const void *page)
+{
+	return (const uint64_t *) ((const char *) page + ALEX_FENCES_OFFSET(alex_cheader(page)->columns));
+}
+
+static inline const uint64_t *
+alex_stored_high(const void *page)
+{
+	return alex_stored_low(page) + alex_cheader(page)->low_words + 1;
+}
+
+/* Key word i of the low fence: the least position the node covers is that with the tie behind its last stored word. */
+static inline uint64_t
+alex_low_word(const void *page, int i)
+{
+	return i < alex_cheader(page)->low_words ? alex_stored_low(page)[i] : 0;
+}
+
+/* Key word i of the high fence, which there must be. */
+static inline uint64_t
+alex_high_word(const void *page, int i)
 {
 	const AlexNodeHeader *node = alex_cheader(page);
 
-	return (uint64_t *) ((char *) page + ALEX_FENCES_OFFSET(node->words + (node->level > 0 ? 2 : 1)));
+	if (i < node->shared)
+		return alex_stored_low(page)[i];
+	return i < node->high_words ? alex_stored_high(page)[i - node->shared] : 0;
 }
 
-/* The high fence: the least position beyond the node; meaningless without a right sibling. */
-static inline uint64_t *
-alex_high_fence(const void *page)
+static inline uint64_t
+alex_low_tie(const void *page)
 {
-	return alex_low_fence(page) + alex_cheader(page)->words + 1;
+	return alex_stored_low(page)[alex_cheader(page)->low_words];
+}
+
+static inline uint64_t
+alex_high_tie(const void *page)
+{
+	const AlexNodeHeader *node = alex_cheader(page);
+
+	return alex_stored_high(page)[node->high_words - node->shared];
+}
+
+/* What AlexNodeHeader.plain must be. */
+static inline uint16_t
+alex_is_plain(const AlexNodeHeader *node)
+{
+	return node->shared == 0 && node->low_words == node->words &&
+		   (node->high_words == node->words || node->high_words == ALEX_NO_FENCE) && node->columns == node->words + (node->level > 0 ? 2 : 1);
+}
+
+/* Is there a high fence, the least position beyond the node? The link of a node may come after it, or end before it. */
+static inline bool
+alex_has_high_fence(const void *page)
+{
+	return alex_cheader(page)->high_words != ALEX_NO_FENCE;
+}
+
+/* Copies a fence, as a position of the node's own W + 1 words. Returns "position". */
+static inline uint64_t *
+alex_low_fence(const void *page, uint64_t *position)
+{
+	const int words = alex_cheader(page)->words;
+
+	for (int i = 0; i < words; i++)
+		position[i] = alex_low_word(page, i);
+	position[words] = alex_low_tie(page);
+	return position;
+}
+
+static inline uint64_t *
+alex_high_fence(const void *page, uint64_t *position)
+{
+	const int words = alex_cheader(page)->words;
+
+	for (int i = 0; i < words; i++)
+		position[i] = alex_high_word(page, i);
+	position[words] = alex_high_tie(page);
+	return position;
 }
 
 /* Words per record of a node. */
@@ -76,6 +153,94 @@ alex_compare(const uint64_t *a, const uint64_t *b, int words)
 			return a[i] < b[i] ? -1 : 1;
 	return 0;
 }
+
+/* Compares two positions of different widths. */
+static inline int
+alex_compare_widths(const uint64_t *a, int a_words, const uint64_t *b, int b_words)
+{
+	const int both = a_words < b_words ? a_words : b_words;
+
+	for (int i = 0; i < both; i++)
+		if (a[i] != b[i])
+			return a[i] < b[i] ? -1 : 1;
+	for (int i = both; i < a_words; i++)
+		if (a[i] != 0)
+			return 1;
+	for (int i = both; i < b_words; i++)
+		if (b[i] != 0)
+			return -1;
+	return a[a_words] == b[b_words] ? 0 : a[a_words] < b[b_words] ? -1 : 1;
+}
+
+/* The low fence compared with a position of the node's width: negative, 0 or positive. */
+static inline int
+alex_compare_low(const void *page, const uint64_t *position)
+{
+	return alex_compare_widths(alex_stored_low(page), alex_cheader(page)->low_words, position, alex_cheader(page)->words);
+}
+
+/* The same of the high fence, which there must be. */
+static inline int
+alex_compare_high(const void *page, const uint64_t *position)
+{
+	const AlexNodeHeader *node = alex_cheader(page);
+	const uint64_t *low = alex_stored_low(page);
+
+	for (int i = 0; i < node->shared; i++)
+		if (low[i] != position[i])
+			return low[i] < position[i] ? -1 : 1;
+	return alex_compare_widths(alex_stored_high(page), node->high_words - node->shared, position + node->shared,
+							   node->words - node->shared);
+}
+
+/*
+ * A position of "words" key words as one of a node, which has words of its own ("own"): the position itself or, in "space", one that is
+ * before and behind the same records and fences. Of a position whose words the node does not have that is the end of all ties.
+ */
+static inline const uint64_t *
+alex_fit_words(int own, const uint64_t *position, int words, uint64_t *space)
+{
+	uint64_t tie = position[words];
+
+	if (own == words)
+		return position;
+	for (int i = 0; i < own; i++)
+		space[i] = i < words ? position[i] : 0;
+	for (int i = own; i < words; i++)
+		if (position[i] != 0)
+			tie = UINT64_MAX;
+	space[own] = tie;
+	return space;
+}
+
+static inline const uint64_t *
+alex_fit_position(const void *page, const uint64_t *position, int words, uint64_t *space)
+{
+	return alex_fit_words(alex_cheader(page)->words, position, words, space);
+}
+
+/* A record of a leaf, or any position, as one of a node: itself or a copy in "space". NULL if the node does not have all of its words. */
+static inline const uint64_t *
+alex_fit_record(const void *page, const uint64_t *record, int words, uint64_t *space)
+{
+	if (alex_used_words(record, words) > alex_cheader(page)->words)
+		return NULL;
+	return alex_fit_position(page, record, words, space);
+}
+
+/* Copies a position to one of as many or more words. */
+static inline void
+alex_widen_position(const uint64_t *from, int from_words, uint64_t *to, int words)
+{
+	const uint64_t tie = from[from_words];
+
+	for (int i = 0; i < words; i++)
+		to[i] = i < from_words ? from[i] : 0;
+	to[words] = tie;
+}
+
+/* Gives n records of a node of the level more key words, in an array with room for that. */
+void alex_widen_records(uint64_t *records, uint32_t n, int from_words, int words, int level);
 
 /* The slots of the delta that are in use, of a page that has slots. */
 uint32_t alex_used_slots(const void *page);
@@ -111,30 +276,48 @@ static inline int
 alex_fence_side(const void *page, const uint64_t *position)
 {
 	const AlexNodeHeader *node = alex_cheader(page);
-	const uint64_t *low = alex_low_fence(page);
 
-	if (alex_compare(position, low, node->words) < 0)
+	if (node->plain)
+	{
+		const uint64_t *low = alex_stored_low(page);
+
+		if (alex_compare(position, low, node->words) < 0)
+			return -1;
+		return node->right != ALEX_NO_BLOCK && alex_compare(position, low + node->words + 1, node->words) >= 0;
+	}
+	if (alex_compare_low(page, position) > 0)
 		return -1;
-	if (node->right != ALEX_NO_BLOCK && alex_compare(position, low + node->words + 1, node->words) >= 0)
-		return 1;
-	return 0;
+	return node->right != ALEX_NO_BLOCK && alex_compare_high(page, position) <= 0;
 }
 
 /* ---- checking ---- */
 
 /*
- * Cheap sanity of a page that should be a node of "words" key words: every offset that the other
+ * Cheap sanity of a page that should be a node of at least "least" and at most "most" key words: every offset that the other
  * functions rely on lies within the page. O(1).
  * Returns NULL, or a static string that names what is wrong.
  */
-const char *alex_node_problem(const void *page, int words, uint32_t page_size);
+const char *alex_node_problem_of(const void *page, int least, int most, uint32_t page_size);
 
 /*
  * Complete check of one node: frames, order, fences, model, delta. O(records).
  * "scratch" holds ALEX_MAX_RECORDS + page_size / 8 records of the node's stride.
  * Returns NULL, or a static string that names what is wrong.
  */
-const char *alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *scratch);
+const char *alex_node_validate_of(const void *page, int least, int most, uint32_t page_size, uint64_t *scratch);
+
+/* The same of an index whose keys have one width. */
+static inline const char *
+alex_node_problem(const void *page, int words, uint32_t page_size)
+{
+	return alex_node_problem_of(page, words, words, page_size);
+}
+
+static inline const char *
+alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *scratch)
+{
+	return alex_node_validate_of(page, words, words, page_size, scratch);
+}
 
 /* ---- reading ---- */
 
@@ -215,11 +398,44 @@ void alex_layout(const void *page, AlexLayout *layout);
  */
 void alex_prefetch(const void *page, const AlexLayout *layout, double fraction);
 
+/* Bytes of a page that have changed. */
+typedef struct AlexChange
+{
+	uint16_t offset;
+	uint16_t length;
+} AlexChange;
+
+/* What a change in place changed. */
+typedef struct AlexRemoval
+{
+	int n;
+	AlexChange changes[4];
+} AlexRemoval;
+
 /* ---- writing; "page" is the caller's private image or an exclusively locked page ---- */
 
-/* Formats an empty node: page header, special area, header, fences (high may be NULL: infinite). */
-void alex_node_init(void *page, uint32_t page_size, int words, int level, const uint64_t *low, const uint64_t *high,
-					uint32_t left, uint32_t right);
+/*
+ * Formats an empty node that has at least "least" words: page header, special area, header, fences (of "words" key words; high may be
+ * NULL: infinite).
+ */
+void alex_node_begin(void *page, uint32_t page_size, int least, int words, int level, const uint64_t *low,
+					 const uint64_t *high, uint32_t left, uint32_t right);
+
+/* The same of an index whose keys have one width. */
+static inline void
+alex_node_init(void *page, uint32_t page_size, int words, int level, const uint64_t *low, const uint64_t *high,
+			   uint32_t left, uint32_t right)
+{
+	alex_node_begin(page, page_size, words, words, level, low, high, left, right);
+}
+
+/*
+ * Gives a node another high (low) fence in place, and says which bytes that changes. Returns false, with nothing changed, if it has to be
+ * stored anew for that: there is no room, or it would share less with the other fence. A low fence must have no fresh records above it.
+ */
+bool alex_set_high_fence(void *page, const uint64_t *high, int words, AlexRemoval *changes);
+bool alex_set_low_fence(void *page, const uint64_t *low, int words, AlexRemoval *changes);
+
 
 /*
  * Stores n sorted records as the base of an initialised node; the delta becomes empty.
@@ -227,6 +443,9 @@ void alex_node_init(void *page, uint32_t page_size, int words, int level, const 
  * Returns false, with the node unchanged, if the records do not fit.
  */
 bool alex_node_store(void *page, const uint64_t *records, uint32_t n, uint32_t reserve);
+
+/* The same of records of "words" key words, of which the node takes as many as are used. */
+bool alex_node_store_words(void *page, const uint64_t *records, int words, uint32_t n, uint32_t reserve);
 
 /*
  * The cheap merge of keys that grow: if every record of the source's delta, and "record", lie beyond its base, "page" (an
@@ -242,7 +461,7 @@ typedef struct AlexSlot
 	uint16_t offset; /* of the slot in the page */
 	uint16_t length;
 	uint16_t upper; /* pd_upper with it */
-	unsigned char bytes[ALEX_MAX_RECORD_WORDS * 8]; /* what the slot will hold */
+	unsigned char bytes[ALEX_MAX_COLUMNS * 8]; /* what the slot will hold */
 } AlexSlot;
 
 /*
@@ -261,25 +480,19 @@ bool alex_delta_put(void *page, AlexSlot *slot);
 
 /*
  * The left part of a split without re-encoding: "page" becomes a copy of "source" reduced to the records
- * before "high", its new high fence. It never needs more room than the source. Right link: the caller's.
+ * before "high", its new high fence, of "words" key words. It never needs more room than the source but for the words of that fence,
+ * which a node has room for from the beginning where keys have one width. Right link: the caller's.
+ * Returns false if there is no room.
  */
-void alex_node_truncate(void *page, const void *source, const uint64_t *high);
+bool alex_node_truncate_words(void *page, const void *source, const uint64_t *high, int words);
+
+static inline bool
+alex_node_truncate(void *page, const void *source, const uint64_t *high)
+{
+	return alex_node_truncate_words(page, source, high, alex_cheader(source)->words);
+}
 
 /* ---- removed records ---- */
-
-/* Bytes of a page that have changed. */
-typedef struct AlexChange
-{
-	uint16_t offset;
-	uint16_t length;
-} AlexChange;
-
-/* What a removal changed. */
-typedef struct AlexRemoval
-{
-	int n;
-	AlexChange changes[4];
-} AlexRemoval;
 
 /*
  * Can the records of a leaf at the places that "dead" names (alex_place_count() of them, none of them removed) be removed without
@@ -343,8 +556,24 @@ uint32_t alex_killed_bytes(const void *page);
 /* Bytes alex_node_store() needs for the records, beyond an empty node's. */
 uint32_t alex_encoded_size(const uint64_t *records, uint32_t n, int words, int level);
 
-/* Bytes an empty node has free. */
-uint32_t alex_node_capacity(int words, int level, uint32_t page_size);
+/*
+ * Bytes an empty node has free, in which whatever fences and columns it may get have their room. Where keys have more than one width
+ * ("least" < "words"), sizes of records are with those.
+ */
+uint32_t alex_node_capacity_of(int least, int words, int level, uint32_t page_size);
+
+static inline uint32_t
+alex_node_capacity(int words, int level, uint32_t page_size)
+{
+	return alex_node_capacity_of(words, words, level, page_size);
+}
+
+/* Most records of "words" key words that are ever handled at once: a bound of memory. */
+static inline uint32_t
+alex_most_records(int words)
+{
+	return words <= ALEX_MAX_FIXED_WORDS ? ALEX_MAX_RECORDS : ALEX_MAX_RECORDS / 4;
+}
 
 /*
  * How many of the first (from_end: last) n records fit into "room" bytes, at most ALEX_MAX_RECORDS.
@@ -374,16 +603,26 @@ typedef struct AlexPlan
 {
 	uint32_t n;		/* its records, from the first on */
 	uint16_t radix; /* largest heap offset (leaf) */
+	int keys;		/* key words used */
+	int shared;		/* the first of them that no column is planned for */
+	int tie;		/* the column of the tie; behind it is that of the child */
 	uint8_t frame_log2[ALEX_MAX_COLUMNS];
 	uint32_t bytes[ALEX_MAX_COLUMNS];
 } AlexPlan;
 
 /*
- * alex_fit() from the start, with the plan of the node as its result. "columns" has room for ALEX_MAX_RECORDS records, and
- * holds them column by column afterwards, as the node will store them.
+ * alex_fit() from the start, with the plan of the node, of at least "least" key words and this low fence (null: not known), as its result.
+ * "columns" has room for ALEX_MAX_RECORDS records, and holds them column by column afterwards, as the node will store them.
  */
-void alex_plan_node(const uint64_t *records, uint32_t n, int words, int level, uint32_t room, uint32_t guess,
-					uint64_t *columns, AlexPlan *plan);
+void alex_plan_node_of(const uint64_t *records, uint32_t n, int least, int words, int level, const uint64_t *low, uint32_t room,
+					   uint32_t guess, uint64_t *columns, AlexPlan *plan);
+
+static inline void
+alex_plan_node(const uint64_t *records, uint32_t n, int words, int level, uint32_t room, uint32_t guess,
+			   uint64_t *columns, AlexPlan *plan)
+{
+	alex_plan_node_of(records, n, words, words, level, NULL, room, guess, columns, plan);
+}
 
 /*
  * alex_node_store() of the records planned last with these columns. Returns false, with the node unchanged, if the

@@ -8,6 +8,10 @@
  *
  *   record    = W key words, one tie word, and (inner nodes only) one child word
  *   position  = W key words and one tie word; positions are ordered lexicographically
+ *
+ * Keys may have different numbers of words: those that a key lacks are zero. W is the node's own, enough for all that it holds; the words
+ * that its records share with both fences, and those that are zero in all of them, have no column.
+ *
  *   tie       = ext << 62 | spare << 48 | heap block << 16 | heap offset
  *
  * The tie makes every record unique, so equal keys are ordered by TID and any run of them can be
@@ -18,8 +22,9 @@
  *
  *   0    PageHead          PostgreSQL's page header; pd_lower ends the base, pd_upper starts the delta
  *   24   AlexNodeHeader    links, counts, model
- *   64   AlexNodeColumn, one a column, to a whole word
- *   ...  low fence, high fence          2 * (W + 1) words
+ *   80   AlexNodeColumn, one a column, to a whole word
+ *   ...  low fence         its key words but for zeros at their end, and its tie
+ *   ...  high fence        the same without the words that it shares with the low fence; and room for more, "high_room" words in all
  *   ...  base              sorted records, column by column, bit-packed in frames (frame_codec.h)
  *   ...  removed           leaf, if any base record is removed: which ones (node_removed.h)
  *   ...  the hole          free space, zeroed but for hints at its low end (node_killed.cc); nothing live is ever in it
@@ -35,12 +40,19 @@
 extern "C" {
 #endif
 
-#define ALEX_MAX_WORDS 95					  /* key words of a record: 32 columns of two, and words of null bits between them */
-#define ALEX_MAX_COLUMNS (ALEX_MAX_WORDS + 2)	  /* key words, tie, child */
-#define ALEX_MAX_RECORD_WORDS ALEX_MAX_COLUMNS
+/*
+ * Key words of a record. A page of 8 KB has room for any three records between any two fences, however little all of these have in common: 16
+ * bytes a word for the fences, and for the records a column (4 bytes), a frame (16) and three residuals (24). So a node of four records can be
+ * split into two of two, and every level has at most half as many nodes as the one below.
+ */
+#define ALEX_MAX_WORDS 133
+#define ALEX_ANY_RECORDS 3
+#define ALEX_MAX_RECORD_WORDS (ALEX_MAX_WORDS + 2) /* key words, tie, child */
+#define ALEX_MAX_FIXED_WORDS 95					   /* of keys of one width: 32 columns of two, and words of null bits between them */
+#define ALEX_MAX_COLUMNS (ALEX_MAX_WORDS + 2)	   /* of a node, with those of tie and child */
 
 #define ALEX_NODE_MAGIC UINT32_C(0x584C4131) /* "1ALX" */
-#define ALEX_FORMAT_VERSION 6
+#define ALEX_FORMAT_VERSION 7
 #define ALEX_NO_BLOCK UINT32_C(0xFFFFFFFF)
 
 /*
@@ -100,15 +112,25 @@ typedef struct AlexNodeHeader
 	uint32_t right;	   /* without a right sibling the high fence is infinite */
 	uint32_t count;	   /* records in the base */
 	uint16_t radix;	   /* leaf: largest heap offset in the base; TIDs are encoded as block * radix + offset - 1 */
-	uint8_t words;	   /* W */
-	uint8_t model_word; /* first word in which the base varies; the model predicts from it */
+	uint16_t removed;  /* leaf: byte offset of the note of removed records, ALEX_REMOVED_LIST; 0 if there are none */
 	uint64_t model_base; /* slot = ((word - model_base) >> model_shift) * model_mult >> model_fraction */
 	uint32_t model_mult;
 	uint8_t model_shift;
 	uint8_t model_fraction;
-	uint16_t removed; /* leaf: byte offset of the note of removed records, ALEX_REMOVED_LIST; 0 if there are none */
-	AlexNodeColumn column[];	  /* of each column: W + 1 in a leaf, W + 2 in an inner node */
+	uint8_t model_word; /* first column in which the base varies; the model predicts from it */
+	uint8_t columns;	/* those of key words from word "shared" on, the tie's, and in an inner node the child's */
+	uint16_t words;		/* W */
+	uint16_t least;		/* W is never less: that of all nodes of an index whose keys have one width */
+	uint16_t shared;	/* key words that all positions between the fences have in common */
+	uint16_t low_words; /* key words stored of the low fence: the others are zero; at least "shared" */
+	uint16_t high_words; /* key words of the high fence up to the last one stored, or ALEX_NO_FENCE */
+	uint16_t plain;		/* 1 where nothing is left out: no words are shared, every key word has a column and is stored of every fence; else 0 */
+	uint16_t high_room; /* key words that can be stored of the high fence, from word "shared" on */
+	uint16_t unused;
+	AlexNodeColumn column[]; /* "columns" of them */
 } AlexNodeHeader;
+
+#define ALEX_NO_FENCE UINT16_C(0xFFFF) /* there is no high fence: it is infinite */
 
 typedef struct AlexSpecial
 {
@@ -121,13 +143,13 @@ typedef struct AlexSpecial
 
 #define ALEX_HEADER_OFFSET 24
 /* Where the fences of a node begin: its columns fill whole words. */
-#define ALEX_FENCES_OFFSET(columns) (ALEX_HEADER_OFFSET + 40 + ((columns) + 1) / 2 * 8)
+#define ALEX_FENCES_OFFSET(columns) (ALEX_HEADER_OFFSET + 56 + ((columns) + 1) / 2 * 8)
 #define ALEX_SPECIAL_SIZE 16
 
 #ifdef __cplusplus
 }
 static_assert(sizeof(AlexPageHead) == ALEX_HEADER_OFFSET, "page header");
-static_assert(sizeof(AlexNodeHeader) == 40 && sizeof(AlexNodeColumn) == 4, "node header");
+static_assert(sizeof(AlexNodeHeader) == 56 && sizeof(AlexNodeColumn) == 4, "node header");
 static_assert(sizeof(AlexSpecial) == ALEX_SPECIAL_SIZE, "special area");
 #endif
 

@@ -69,6 +69,7 @@ typedef struct AlexNewNodes
 {
 	void *left;	 /* pages of the caller's: the node itself, or its left part */
 	void *right; /* the right part, if it splits */
+	int words;	 /* key words of the records, at least those of the node; the caller's, too */
 
 	bool split;
 	bool truncated;							/* the left part has the records it had, up to the separator */
@@ -94,7 +95,8 @@ bool alex_change_append(const void *page, const uint64_t *record, uint32_t dead,
  * A node splits if what it shall hold does not fit well. If it fits no two nodes, as thousands of keys on a line take no space until
  * something breaks the line, the right part takes as many of the last records as fit, and the left part is the node as it was stored
  * up to there (alex_node_truncate), which never needs more room. Each such step is a complete split, and they repeat until the change
- * is in: nodes->again.
+ * is in: nodes->again. Between long keys that differ much a step may be to divide what the node has without the new record, which then
+ * belongs to the right part if it is not below the separator.
  *
  * Keys that grow leave nodes behind that are filled to "fillfactor" percent.
  *

@@ -92,10 +92,10 @@ alex_layout_columns(AlexKeyLayout *layout, const AlexColumnSpec *specs, int n)
 		next = 0;
 	}
 	layout->columns = static_cast<uint8_t>(n);
-	layout->words = static_cast<uint8_t>(before + next);
+	layout->words = static_cast<uint16_t>(before + next);
 	if (strings && before + next < ALEX_STRING_KEY_WORDS)
 		layout->words = ALEX_STRING_KEY_WORDS;
-	return before + next <= ALEX_MAX_WORDS;
+	return before + next <= ALEX_MAX_FIXED_WORDS;
 }
 
 extern "C" int

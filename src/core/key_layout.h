@@ -49,7 +49,7 @@ extern "C" {
 #define ALEX_MAX_KEY_COLUMNS 32 /* PostgreSQL's INDEX_MAX_KEYS */
 #define ALEX_IMAGE_WORDS 2		/* most words of an image */
 #define ALEX_CODE_WORDS (ALEX_IMAGE_WORDS + 1)
-#define ALEX_STRING_KEY_WORDS 40 /* of a key with strings, unless its columns need more */
+#define ALEX_STRING_KEY_WORDS ALEX_MAX_WORDS /* of a key with strings, at most */
 #define ALEX_NARROW_BITS 60 /* leaves room for the null bit, a bound beyond it, and a wide neighbour's null bit */
 
 #define ALEX_SHARED_NULL_SHIFT 62		   /* of a wide column's null bit in the next column's word */
@@ -91,14 +91,14 @@ typedef struct AlexColumnPlace
 typedef struct AlexKeyLayout
 {
 	uint8_t columns;
-	uint8_t words;									/* W: of a key with strings, at most */
+	uint16_t words;									/* W: of a key with strings, at most */
 	uint8_t strings;								/* columns */
 	uint8_t string_column[ALEX_MAX_KEY_COLUMNS]; /* which they are */
 	AlexColumnPlace place[ALEX_MAX_KEY_COLUMNS];
 } AlexKeyLayout;
 
 /*
- * Lays out n columns (1 .. ALEX_MAX_KEY_COLUMNS). Returns false if they need more than ALEX_MAX_WORDS words, or a spec is out of
+ * Lays out n columns (1 .. ALEX_MAX_KEY_COLUMNS). Returns false if they need more than ALEX_MAX_FIXED_WORDS words, or a spec is out of
  * bounds; *layout is undefined then.
  */
 bool alex_layout_columns(AlexKeyLayout *layout, const AlexColumnSpec *specs, int n);

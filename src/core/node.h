@@ -92,7 +92,16 @@ class Node
 	int words() const { return header_->words; }
 	bool inner() const { return header_->level > 0; }
 	int stride() const { return alex_stride(header_->words, header_->level); }
-	int columns() const { return stride(); }
+	int columns() const { return header_->columns; }
+	int keys() const { return columns() - (inner() ? 2 : 1); } // columns of key words; then comes the tie's
+	int shared() const { return header_->shared; }
+	bool plain() const { return header_->plain != 0; }
+
+	/** The word of a record that column c has. */
+	int word_of(int c) const { return c < keys() ? shared() + c : words() + (c - keys()); }
+
+	/** Has every word behind the shared ones a column? */
+	bool complete() const { return shared() + keys() == words(); }
 	uint32_t count() const { return header_->count; }
 	uint32_t radix() const { return header_->radix; }
 	uint32_t lower() const { return header_->removed != 0 ? removed_start(header_) : head_->pd_lower; } // end of the columns
@@ -110,18 +119,44 @@ class Node
 	/** The value that column c stores for a word of a record. */
 	uint64_t stored(int c, uint64_t word) const
 	{
-		return c == words() && !inner() ? encode_tie(word, radix()) : word;
+		return c == keys() && !inner() ? encode_tie(word, radix()) : word;
 	}
 
 	uint64_t original(int c, uint64_t value) const
 	{
-		return c == words() && !inner() ? decode_tie(value, radix()) : value;
+		return c == keys() && !inner() ? decode_tie(value, radix()) : value;
 	}
 
 	void read(uint32_t i, uint64_t *out) const
 	{
+		if (plain())
+			for (int c = 0; c < columns(); c++)
+				out[c] = original(c, column(c)[i]);
+		else
+			read_some(i, out);
+	}
+
+	[[gnu::noinline]] void read_some(uint32_t i, uint64_t *out) const
+	{
+		const int n = keys();
+
+		fill(out);
 		for (int c = 0; c < columns(); c++)
-			out[c] = original(c, column(c)[i]);
+			out[word_of(c)] = c == n ? original(c, column(c)[i]) : column(c)[i];
+	}
+
+	/** Writes the words of a record that have no column. */
+	void fill(uint64_t *out) const
+	{
+		if (plain())
+			return;
+
+		const uint64_t *low = alex_stored_low(page_);
+
+		for (int i = 0; i < shared(); i++)
+			out[i] = low[i];
+		for (int i = shared() + keys(); i < words(); i++)
+			out[i] = 0;
 	}
 
 	void read_range(uint32_t first, uint32_t n, uint64_t *out, bool backward = false) const;
@@ -149,10 +184,58 @@ class Node
 	/** Copies the delta's records within [low, high) to out, sorted, without the killed ones, if given; either bound may be null. */
 	uint32_t sorted_delta(const uint64_t *low, const uint64_t *high, uint64_t *out, const KilledBits *killed = nullptr) const;
 
+	const void *page() const { return page_; }
+
   private:
 	const char *page_;
 	const AlexPageHead *head_;
 	const AlexNodeHeader *header_;
+};
+
+/** A position as the columns of a node have it: the key words that have a column, and the tie. */
+class Bound
+{
+  public:
+	Bound(const Node &node, const uint64_t *position)
+	{
+		at_ = position;
+		if (!node.plain())
+			leave_out(node, position);
+	}
+	Bound(const Bound &) = delete;
+	Bound &operator=(const Bound &) = delete;
+
+	/** Is it before (negative) or behind all that the node can have, as the words without a column tell? */
+	int side() const { return side_; }
+	const uint64_t *words() const { return at_; }
+
+  private:
+	[[gnu::noinline]] void leave_out(const Node &node, const uint64_t *position)
+	{
+		const uint64_t *low = alex_stored_low(node.page());
+		const int shared = node.shared();
+		const int keys = node.keys();
+
+		for (int i = 0; i < shared && side_ == 0; i++)
+			if (position[i] != low[i])
+				side_ = position[i] < low[i] ? -1 : 1;
+		at_ = position + shared;
+		if (node.complete())
+			return;
+
+		uint64_t tie = position[node.words()];
+
+		for (int i = shared + keys; i < node.words(); i++)
+			if (position[i] != 0)
+				tie = UINT64_MAX; /* behind all records with these words, which end in zeros */
+		std::copy_n(at_, keys, space_);
+		space_[keys] = tie;
+		at_ = space_;
+	}
+
+	int side_ = 0;
+	const uint64_t *at_;
+	uint64_t space_[ALEX_MAX_COLUMNS];
 };
 
 /** out = position + 1, the next position; false if there is none. */

@@ -108,7 +108,7 @@ extern "C" bool
 alex_block_bounds(const void *page, uint32_t first, uint32_t end, uint32_t *least, uint32_t *greatest)
 {
 	const Node node(page);
-	const Column ties = node.column(node.words());
+	const Column ties = node.column(node.keys());
 	const int log2 = ties.log2();
 	const uint32_t length = 1u << log2;
 	uint64_t low = UINT64_MAX;
@@ -142,7 +142,7 @@ alex_blocks_below(const void *page, uint32_t first, uint32_t end, uint32_t block
 {
 	constexpr uint32_t kPiece = 256;
 	const Node node(page);
-	const Column ties = node.column(node.words());
+	const Column ties = node.column(node.keys());
 	const uint64_t bound = static_cast<uint64_t>(block) * node.radix();
 	uint64_t piece[kPiece];
 
@@ -165,13 +165,19 @@ alex_read_base_ties(const void *page, uint32_t first, uint32_t n, uint64_t *ties
 {
 	const Node node(page);
 
-	node.column(node.words()).read(first, n, ties, 1, alex::TieDecoder(node.radix()));
+	node.column(node.keys()).read(first, n, ties, 1, alex::TieDecoder(node.radix()));
 }
 
 extern "C" void
 alex_read_base_words(const void *page, int w, uint32_t first, uint32_t n, uint64_t *words)
 {
-	Node(page).column(w).read(first, n, words, 1);
+	const Node node(page);
+	const int c = w == node.words() ? node.keys() : w - node.shared();
+
+	if (c >= 0 && c <= node.keys() && (c < node.keys() || w == node.words()))
+		node.column(c).read(first, n, words, 1);
+	else
+		std::fill_n(words, n, c < 0 ? alex_low_word(page, w) : 0);
 }
 
 extern "C" uint32_t

@@ -69,7 +69,10 @@ class Filter
 			uint64_t values[kBlock];
 			uint64_t within = 0;
 
-			node.column(b.word).read(first, n, values, 1);
+			if (b.word >= node.shared() && b.word < node.shared() + node.keys())
+				node.column(b.word - node.shared()).read(first, n, values, 1);
+			else
+				std::fill_n(values, n, b.word < node.shared() ? alex_low_word(node.page(), b.word) : 0);
 			for (uint32_t j = 0; j < n; j++)
 				within |= static_cast<uint64_t>((values[j] & b.mask) - b.low <= b.span) << j;
 			found &= within;
@@ -87,6 +90,31 @@ class Filter
 	std::array<Bounds, ALEX_MAX_KEY_COLUMNS> bounds_;
 	int n_ = 0;
 };
+
+/** A record or position of a leaf as one of the box, which knows only those of all words of its keys: itself, or in "space". */
+const uint64_t *
+whole(const Node &node, const AlexBox &box, const uint64_t *position, uint64_t *space)
+{
+	if (node.words() == box.layout->words)
+		return position;
+	alex_widen_position(position, node.words(), space, box.layout->words);
+	return space;
+}
+
+bool
+matches(const Node &node, const AlexBox &box, const uint64_t *record)
+{
+	uint64_t space[ALEX_MAX_WORDS + 1];
+
+	return alex_box_matches(&box, whole(node, box, record, space));
+}
+
+/** A position of the box as one of the leaf. */
+const uint64_t *
+fit(const void *page, const AlexBox &box, const uint64_t *position, uint64_t *space)
+{
+	return alex_fit_position(page, position, box.layout->words, space);
+}
 
 /** Collects from the base of one leaf. */
 class BaseReader
@@ -118,7 +146,7 @@ class BaseReader
 
 				bits ^= UINT64_C(1) << bit;
 				node_.read(from + static_cast<uint32_t>(bit), out + n * stride);
-				if (alex_box_matches(&box_, out + n * stride))
+				if (matches(node_, box_, out + n * stride))
 					n++;
 			}
 			(backward ? end : first) = backward ? from : to;
@@ -139,30 +167,31 @@ class BaseReader
 		uint64_t position[ALEX_MAX_RECORD_WORDS];
 		uint64_t low[ALEX_MAX_WORDS + 1];
 		uint64_t high[ALEX_MAX_WORDS + 1];
+		uint64_t space[ALEX_MAX_WORDS + 1];
 
 		if (backward)
 		{
 			uint64_t last[ALEX_MAX_RECORD_WORDS];
 
 			node_.read(*end - 1, last);
-			if (!next_position(last, node_.words(), position) || !alex_box_previous(&box_, position, low, high))
+			if (!next_position(last, node_.words(), position) || !alex_box_previous(&box_, whole(node_, box_, position, space), low, high))
 			{
 				*end = *first;
 				return true;
 			}
-			const uint32_t behind = std::clamp(node_.lower_bound(high), *first, *end);
+			const uint32_t behind = std::clamp(node_.lower_bound(fit(node_.page(), box_, high, space)), *first, *end);
 			const bool skipped = behind < *end;
 
 			*end = behind;
 			return skipped;
 		}
 		node_.read(*first, position);
-		if (!alex_box_next(&box_, position, low, high))
+		if (!alex_box_next(&box_, whole(node_, box_, position, space), low, high))
 		{
 			*first = *end;
 			return true;
 		}
-		const uint32_t at = std::clamp(node_.lower_bound(low), *first, *end);
+		const uint32_t at = std::clamp(node_.lower_bound(fit(node_.page(), box_, low, space)), *first, *end);
 		const bool skipped = at > *first;
 
 		*first = at;
@@ -184,7 +213,7 @@ matching_delta(const Node &node, const AlexBox &box, const uint64_t *low, const 
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < n; i++)
-		if (alex_box_matches(&box, out + i * stride))
+		if (matches(node, box, out + i * stride))
 		{
 			if (kept < i)
 				std::memcpy(out + kept * stride, out + i * stride, stride * sizeof(uint64_t));
@@ -208,9 +237,10 @@ bool
 go_on(const void *page, const AlexBox *box, const uint64_t *position, const uint64_t *end, bool backward, uint64_t *rest)
 {
 	const AlexNodeHeader *h = alex_cheader(page);
-	const int words = h->words;
+	const int words = box->layout->words;
 	uint64_t low[ALEX_MAX_WORDS + 1];
 	uint64_t high[ALEX_MAX_WORDS + 1];
+	uint64_t space[ALEX_MAX_WORDS + 1];
 
 	if (backward ? !alex_box_previous(box, position, low, high) || alex_compare(high, end, words) <= 0
 				 : !alex_box_next(box, position, low, high) || alex_compare(low, end, words) >= 0)
@@ -219,8 +249,10 @@ go_on(const void *page, const AlexBox *box, const uint64_t *position, const uint
 		return false;
 	}
 	std::copy_n(backward ? high : low, words + 1, rest);
-	return backward ? alex_compare(rest, alex_low_fence(page), words) > 0
-					: h->right == ALEX_NO_BLOCK || alex_compare(rest, alex_high_fence(page), words) < 0;
+
+	const uint64_t *here = fit(page, *box, rest, space);
+
+	return backward ? alex_compare_low(page, here) < 0 : h->right == ALEX_NO_BLOCK || alex_compare_high(page, here) > 0;
 }
 
 } // namespace
@@ -235,6 +267,7 @@ alex_collect_box(const void *page, const AlexBox *box, const uint64_t *low, cons
 	const Absent absent(node.removed(), killed);
 	const size_t stride = node.stride();
 	const int words = node.words();
+	const int box_words = box->layout->words;
 	const uint64_t *end = backward ? low : high;
 
 	if (!go_on(page, box, backward ? high : low, end, backward, rest))
@@ -244,10 +277,12 @@ alex_collect_box(const void *page, const AlexBox *box, const uint64_t *low, cons
 	}
 
 	uint64_t near[ALEX_MAX_WORDS + 1]; // the end of the range to begin at
+	uint64_t low_space[ALEX_MAX_WORDS + 1];
+	uint64_t high_space[ALEX_MAX_WORDS + 1];
 
-	std::copy_n(rest, words + 1, near);
-	low = backward ? low : near;
-	high = backward ? near : high;
+	std::copy_n(rest, box_words + 1, near);
+	low = fit(page, *box, backward ? low : near, low_space);
+	high = fit(page, *box, backward ? near : high, high_space);
 
 	const uint32_t first = node.lower_bound(low);
 	uint32_t n = BaseReader(node, *box, absent).read(first, std::max(first, node.lower_bound(high)), backward, max, out);
@@ -270,13 +305,15 @@ alex_collect_box(const void *page, const AlexBox *box, const uint64_t *low, cons
 	{
 		/* all of the leaf's part of the range */
 		const AlexNodeHeader *h = alex_cheader(page);
-		const bool beyond = backward ? alex_compare(alex_low_fence(page), end, words) > 0
-									 : h->right != ALEX_NO_BLOCK && alex_compare(alex_high_fence(page), end, words) < 0;
+		uint64_t space[ALEX_MAX_WORDS + 1];
+		const uint64_t *here = fit(page, *box, end, space);
+		const bool beyond = backward ? alex_compare_low(page, here) > 0 : h->right != ALEX_NO_BLOCK && alex_compare_high(page, here) < 0;
+		uint64_t fence[ALEX_MAX_WORDS + 1];
 
 		if (beyond)
-			go_on(page, box, backward ? alex_low_fence(page) : alex_high_fence(page), end, backward, rest);
+			go_on(page, box, whole(node, *box, backward ? alex_low_fence(page, fence) : alex_high_fence(page, fence), space), end, backward, rest);
 		else
-			std::copy_n(end, words + 1, rest);
+			std::copy_n(end, box_words + 1, rest);
 		*more = false;
 		return n;
 	}
@@ -289,6 +326,6 @@ alex_collect_box(const void *page, const AlexBox *box, const uint64_t *low, cons
 		return ALEX_OUT_OF_ORDER;
 	if (!backward)
 		next_position(last, words, behind);
-	*more = go_on(page, box, backward ? last : behind, end, backward, rest);
+	*more = go_on(page, box, whole(node, *box, backward ? last : behind, low_space), end, backward, rest);
 	return n;
 }

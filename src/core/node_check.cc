@@ -2,11 +2,12 @@
  * node_check.cc - is this page a sound node?
  */
 #include "node.h"
+#include "node_store.h"
 
 using namespace alex;
 
 extern "C" const char *
-alex_node_problem(const void *page, int words, uint32_t page_size)
+alex_node_problem_of(const void *page, int least, int most, uint32_t page_size)
 {
 	const auto *head = static_cast<const AlexPageHead *>(page);
 	const AlexNodeHeader *h = alex_cheader(page);
@@ -21,13 +22,27 @@ alex_node_problem(const void *page, int words, uint32_t page_size)
 		return "page is not an alex node";
 	if (h->version != ALEX_FORMAT_VERSION)
 		return "node has another format version";
-	if (h->words != words)
+	if (h->words < least || h->words > most || h->least != least)
 		return "node has another number of key words";
 	if (h->level > 32)
 		return "level is impossible";
 
-	int columns = alex_stride(words, h->level);
-	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET(columns) + 2 * (words + 1) * sizeof(uint64_t));
+	const int columns = h->columns;
+	const int keys = columns - (h->level > 0 ? 2 : 1);
+
+	if (keys < 0 || columns > ALEX_MAX_COLUMNS || h->shared + keys > h->words)
+		return "node has an impossible number of columns";
+	if (h->low_words < h->shared || h->low_words > h->words || h->high_room > h->words)
+		return "fences have an impossible length";
+	if (h->high_words != ALEX_NO_FENCE &&
+		(h->high_words < h->shared || h->high_words > h->words || h->high_words - h->shared > h->high_room))
+		return "fences have an impossible length";
+	if (h->plain != alex_is_plain(h))
+		return "node is not as plain as it says";
+	if (h->high_words == ALEX_NO_FENCE && h->right != ALEX_NO_BLOCK)
+		return "node has a right sibling but no high fence";
+
+	const uint32_t start = base_start(h, columns);
 
 	if (head->pd_lower < start || head->pd_lower > head->pd_upper || head->pd_upper > head->pd_special)
 		return "page header has offsets out of order";
@@ -44,11 +59,11 @@ alex_node_problem(const void *page, int words, uint32_t page_size)
 		return "delta has an impossible layout";
 	if ((head->pd_special - head->pd_upper) % slot != 0)
 		return "delta is not a whole number of records";
-	if ((head->pd_special - head->pd_upper) / slot > max_delta(head->pd_special, columns))
+	if ((head->pd_special - head->pd_upper) / slot > max_delta(head->pd_special, alex_stride(h->words, h->level)))
 		return "delta has too many records";
 	if (h->count > ALEX_MAX_RECORDS)
 		return "record count is impossible";
-	if (h->model_word > words || h->model_shift > 63 || h->model_fraction > 63)
+	if (h->model_word > keys || h->model_shift > 63 || h->model_fraction > 63)
 		return "model is impossible";
 	if (h->radix == 0)
 		return "TID radix is zero";
@@ -82,9 +97,9 @@ alex_node_problem(const void *page, int words, uint32_t page_size)
 }
 
 extern "C" const char *
-alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *scratch)
+alex_node_validate_of(const void *page, int least, int most, uint32_t page_size, uint64_t *scratch)
 {
-	const char *problem = alex_node_problem(page, words, page_size);
+	const char *problem = alex_node_problem_of(page, least, most, page_size);
 
 	if (problem)
 		return problem;
@@ -92,15 +107,18 @@ alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *sc
 	Node node(page);
 	const auto *head = static_cast<const AlexPageHead *>(page);
 	const AlexNodeHeader &h = node.header();
+	const int words = h.words;
+	const int stride = node.stride();
 	int columns = node.columns();
+	uint64_t low[ALEX_MAX_WORDS + 1];
 
-	if (h.right != ALEX_NO_BLOCK && alex_compare(alex_low_fence(page), alex_high_fence(page), words) >= 0)
+	if (h.right != ALEX_NO_BLOCK && alex_compare_high(page, alex_low_fence(page, low)) <= 0)
 		return "fences are out of order";
 	if (static_cast<uint64_t>(h.count) + node.delta_count() > ALEX_MAX_RECORDS)
 		return "record count is impossible";
 
 	/* the base is exactly its columns, one after the other, and a column exactly its frames: truncation relies on it */
-	uint32_t expected = static_cast<uint32_t>(ALEX_FENCES_OFFSET(columns) + 2 * (words + 1) * sizeof(uint64_t));
+	uint32_t expected = base_start(&h, columns);
 
 	for (int c = 0; c < columns && h.count > 0; c++)
 	{
@@ -144,7 +162,7 @@ alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *sc
 				return "model predicts from a word behind one that varies";
 		if (!node.inner())
 			for (uint32_t i = 0; i < h.count; i++)
-				if ((node.column(words)[i] & ALEX_TID_MASK) / node.radix() > UINT32_MAX)
+				if ((node.column(node.keys())[i] & ALEX_TID_MASK) / node.radix() > UINT32_MAX)
 					return "record has an impossible TID";
 	}
 
@@ -154,17 +172,16 @@ alex_node_validate(const void *page, int words, uint32_t page_size, uint64_t *sc
 	/* the base by itself, then with the delta: a merge would hide a base out of order */
 	node.read_range(0, h.count, scratch);
 	for (uint32_t i = 1; i < h.count; i++)
-		if (alex_compare(scratch + static_cast<size_t>(i - 1) * columns, scratch + static_cast<size_t>(i) * columns,
-						 words) >= 0)
+		if (alex_compare(scratch + static_cast<size_t>(i - 1) * stride, scratch + static_cast<size_t>(i) * stride, words) >= 0)
 			return "records are out of order";
 
 	uint32_t n = alex_decode(page, scratch);
 
 	for (uint32_t i = 0; i < n; i++)
 	{
-		const uint64_t *record = scratch + static_cast<size_t>(i) * columns;
+		const uint64_t *record = scratch + static_cast<size_t>(i) * stride;
 
-		if (i > 0 && alex_compare(record - columns, record, words) >= 0)
+		if (i > 0 && alex_compare(record - stride, record, words) >= 0)
 			return "record is stored twice";
 		if (alex_fence_side(page, record) != 0)
 			return "record lies outside the fences";

@@ -3,8 +3,8 @@
  *
  * Slot i ends i slots below the special area. It holds the columns of a record one after the other, each in the
  * delta_bytes low bytes of a code, little-endian:
- *   key word   its distance from the low fence's word while no column before it has bytes, later ones as they are: what
- *              all records that a node can get have in common takes no byte
+ *   key word   from the first one on that the fences do not share: its distance from the low fence's word while no column before it has
+ *              bytes, later ones as they are: what all records that a node can get have in common takes no byte
  *   tie        of a leaf with less than RAW_TIE_BYTES: heap block << 11 | heap offset; else as it is
  *   child      as it is
  * A record that the layout cannot hold does not fit, and the node has to be rewritten, which chooses the layout anew.
@@ -29,11 +29,11 @@ constexpr uint32_t kDeltaChunk = 16; // slots reserved at once
 constexpr int kRawTieBytes = 7;
 constexpr int kOffsetBits = 11; // of a heap offset in a short tie: more than a page of 32 KB has rows
 
-/** Most slots of a page, so that a delta fits arrays on the stack. */
+/** Most slots of a page, so that a delta fits arrays on the stack, with records of so many words. */
 constexpr uint32_t
-max_delta(uint32_t special, int columns)
+max_delta(uint32_t special, int stride)
 {
-	return std::min<uint32_t>({(special + ALEX_SPECIAL_SIZE) / 8, ALEX_MAX_DELTA, ALEX_MAX_DELTA_WORDS / static_cast<uint32_t>(columns)});
+	return std::min<uint32_t>({(special + ALEX_SPECIAL_SIZE) / 8, ALEX_MAX_DELTA, ALEX_MAX_DELTA_WORDS / static_cast<uint32_t>(stride)});
 }
 
 /** Bytes that hold every value up to this one. */
@@ -50,14 +50,21 @@ class Delta
 	{
 		const auto *head = static_cast<const AlexPageHead *>(page);
 		const AlexNodeHeader *h = alex_cheader(page);
-		const uint64_t *low = alex_low_fence(page);
 		bool shared = true;
 
+		low_ = alex_stored_low(page);
 		special_ = head->pd_special;
 		end_ = static_cast<const char *>(page) + special_;
 		words_ = h->words;
-		columns_ = alex_stride(words_, h->level);
+		plain_ = h->plain != 0;
+		shared_ = h->shared;
+		columns_ = h->columns;
 		leaf_ = h->level == 0;
+		keys_ = columns_ - (leaf_ ? 1 : 2);
+
+		const uint64_t *low = low_ + shared_;
+		const int low_keys = plain_ ? keys_ : std::min(keys_, h->low_words - shared_);
+
 		for (int c = 0; c < columns_; c++)
 		{
 			int bytes = std::min<int>(h->column[c].delta_bytes, 8); /* more only if damaged */
@@ -65,7 +72,7 @@ class Delta
 			start_[c] = static_cast<uint16_t>(size_);
 			bytes_[c] = static_cast<uint8_t>(bytes);
 			mask_[c] = bytes == 8 ? ~UINT64_C(0) : (UINT64_C(1) << bytes * 8) - 1;
-			base_[c] = shared && c < words_ ? low[c] : 0;
+			base_[c] = shared && c < low_keys ? low[c] : 0;
 			shared = shared && bytes == 0;
 			size_ += bytes;
 		}
@@ -74,7 +81,7 @@ class Delta
 
 	uint32_t size() const { return size_; } // bytes of a slot
 	uint32_t slots() const { return slots_; }
-	int columns() const { return columns_; } // words of a record
+	int columns() const { return columns_; }
 
 	/** Slots in use: all but some of the last chunk. */
 	uint32_t count() const
@@ -108,10 +115,13 @@ class Delta
 	/** Where slot i starts. */
 	const char *slot(uint32_t i) const { return end_ - (i + 1) * size_; }
 
-	void read(uint32_t i, uint64_t *out) const
+	[[gnu::always_inline]] void read(uint32_t i, uint64_t *out) const
 	{
-		for (int c = 0; c < columns_; c++)
-			out[c] = base_[c] + code(i, c);
+		if (plain_)
+			for (int c = 0; c < columns_; c++)
+				out[c] = base_[c] + code(i, c);
+		else
+			read_some(i, out);
 		if (short_tie())
 			out[words_] = out[words_] >> kOffsetBits << 16 | (out[words_] & ((1 << kOffsetBits) - 1));
 	}
@@ -119,8 +129,15 @@ class Delta
 	/** Writes what a slot with the record holds, to room for all words of a record. False: the record does not fit. */
 	bool encode(const uint64_t *record, unsigned char *to) const
 	{
-		int tie = short_tie() ? words_ : -1;
+		const int tie = short_tie() ? keys_ : -1;
+		uint64_t columns[ALEX_MAX_COLUMNS];
 
+		if (!plain_)
+		{
+			if (!columns_of(record, columns))
+				return false;
+			record = columns;
+		}
 		for (int c = 0; c < columns_; c++)
 		{
 			uint64_t value = record[c] - base_[c];
@@ -142,7 +159,7 @@ class Delta
 	/** The slot that holds a record, or -1. */
 	int find(const uint64_t *record) const
 	{
-		unsigned char wanted[ALEX_MAX_RECORD_WORDS * sizeof(uint64_t)];
+		unsigned char wanted[ALEX_MAX_COLUMNS * sizeof(uint64_t)];
 		const uint32_t n = count();
 
 		std::memset(wanted, 0, sizeof(uint64_t));
@@ -175,22 +192,32 @@ class Delta
 		bool bounded_below = low != nullptr;
 		bool bounded_above = high != nullptr;
 
-		/* the first word that varies tells most of those outside from those within */
-		while (c < words_ && bytes_[c] == 0)
+		const uint64_t *low_keys = low;
+		const uint64_t *high_keys = high;
+
+		if (!plain_ && shared_ > 0)
 		{
-			bounded_below = bounded_below && low[c] == base_[c];
-			bounded_above = bounded_above && high[c] == base_[c];
+			bounded_below = bounded_below && std::equal(low_, low_ + shared_, low);
+			bounded_above = bounded_above && std::equal(low_, low_ + shared_, high);
+			low_keys = bounded_below ? low + shared_ : nullptr;
+			high_keys = bounded_above ? high + shared_ : nullptr;
+		}
+		/* the first word that varies tells most of those outside from those within */
+		while (c < keys_ && bytes_[c] == 0)
+		{
+			bounded_below = bounded_below && low_keys[c] == base_[c];
+			bounded_above = bounded_above && high_keys[c] == base_[c];
 			c++;
 		}
 		uint64_t to = mask_[c];
 
-		if (c < words_ && bounded_below && low[c] > base_[c])
-			from = low[c] - base_[c];
-		if (c < words_ && bounded_above)
+		if (c < keys_ && bounded_below && low_keys[c] > base_[c])
+			from = low_keys[c] - base_[c];
+		if (c < keys_ && bounded_above)
 		{
-			if (high[c] < base_[c])
+			if (high_keys[c] < base_[c])
 				return;
-			to = std::min(to, high[c] - base_[c]);
+			to = std::min(to, high_keys[c] - base_[c]);
 		}
 		if (n == 0 || from > to)
 			return;
@@ -212,7 +239,29 @@ class Delta
 	}
 
   private:
-	bool short_tie() const { return leaf_ && bytes_[words_] < kRawTieBytes; }
+	/** read() of a node that is not plain, but for a short tie. */
+	[[gnu::noinline]] void read_some(uint32_t i, uint64_t *out) const
+	{
+		std::copy_n(low_, shared_, out);
+		for (int c = 0; c < keys_; c++)
+			out[shared_ + c] = base_[c] + code(i, c);
+		std::fill(out + shared_ + keys_, out + words_, 0);
+		for (int c = keys_; c < columns_; c++)
+			out[words_ + c - keys_] = code(i, c);
+	}
+
+	/** The words of a record that have columns; false if others are not as all the node's are. */
+	[[gnu::noinline]] bool columns_of(const uint64_t *record, uint64_t *columns) const
+	{
+		if (!std::equal(low_, low_ + shared_, record) ||
+			std::any_of(record + shared_ + keys_, record + words_, [](uint64_t word) { return word != 0; }))
+			return false;
+		std::copy_n(record + shared_, keys_, columns);
+		std::copy_n(record + words_, columns_ - keys_, columns + keys_);
+		return true;
+	}
+
+	bool short_tie() const { return leaf_ && bytes_[keys_] < kRawTieBytes; }
 
 	/* a load may reach into the special area, but never beyond it */
 	static uint64_t load(const char *at)
@@ -226,12 +275,16 @@ class Delta
 	uint64_t code(uint32_t i, int c) const { return load(slot(i) + start_[c]) & mask_[c]; }
 
 	const char *end_;
+	const uint64_t *low_; // fence
 	uint32_t special_;
 	uint32_t size_ = 0;
 	uint32_t slots_;
 	int words_;
+	int shared_;  // words of the fences
 	int columns_;
+	int keys_;	  // of these
 	bool leaf_;
+	bool plain_;
 	uint16_t start_[ALEX_MAX_COLUMNS];
 	uint8_t bytes_[ALEX_MAX_COLUMNS];
 	uint64_t mask_[ALEX_MAX_COLUMNS];

@@ -7,6 +7,7 @@
 #include "fit_search.h"
 #include "node.h"
 #include "node_values.h"
+#include "node_plan.h"
 #include "node_store.h"
 
 namespace alex
@@ -97,13 +98,18 @@ class PrefixPlanner
 } // namespace alex
 
 extern "C" void
-alex_plan_node(const uint64_t *records, uint32_t n, int words, int level, uint32_t room, uint32_t guess,
-			   uint64_t *columns, AlexPlan *plan)
+alex_plan_node_of(const uint64_t *records, uint32_t n, int least, int words, int level, const uint64_t *low, uint32_t room,
+				  uint32_t guess, uint64_t *columns, AlexPlan *plan)
 {
 	using namespace alex;
 
-	const int stride = alex_stride(words, level);
+	Form form{least, words, level};
+	const int stride = form.stride();
+	const int keys = words; /* columns of key words at most */
+	int used = form.variable() ? std::min(least, words) : words; /* by the records copied so far */
 	PrefixPlanner planners[ALEX_MAX_COLUMNS];
+	/* inner nodes have as many children as always fit, or there would be no end of levels */
+	const uint32_t fewest = level > 0 && form.variable() ? std::min<uint32_t>(n, ALEX_ANY_RECORDS) : 1;
 	uint32_t copied = 0;
 	uint32_t encoded = 0; /* of the ties */
 	uint32_t radix = 0;   /* with this radix */
@@ -112,47 +118,64 @@ alex_plan_node(const uint64_t *records, uint32_t n, int words, int level, uint32
 		const bool leaf = level == 0;
 		const uint32_t m_radix = leaf ? largest_offset(records, m, stride, words) : 1;
 
-		for (int c = 0; c < stride && copied < m; c++)
-			if (!(leaf && c == words))
-				RecordValues(records, stride, c, 0).copy(copied, m - copied, column(c) + copied);
+		if (copied < m)
+			used = used_by_all(records + static_cast<size_t>(copied) * stride, m - copied, stride, words, used);
+		for (int c = 0; c < keys && copied < m; c++)
+			RecordValues(records, stride, c, 0).copy(copied, m - copied, column(c) + copied);
+		if (!leaf && copied < m)
+			for (int c : {0, 1})
+				RecordValues(records, stride, words + c, 0).copy(copied, m - copied, column(keys + c) + copied);
 		copied = std::max(copied, m);
 		if (leaf && radix != m_radix)
 		{
 			encoded = 0;
-			planners[words].reset(column(words));
+			planners[keys].reset(column(keys));
 		}
 		radix = m_radix;
 		if (leaf && encoded < m)
 		{
-			RecordValues(records, stride, words, radix).copy(encoded, m - encoded, column(words) + encoded);
+			RecordValues(records, stride, words, radix).copy(encoded, m - encoded, column(keys) + encoded);
 			encoded = m;
 		}
 	};
 	auto size = [&](uint32_t m) {
 		AlexPlan trial = {};
-		uint32_t bytes = 0;
 
 		prepare(m);
+
+		uint32_t bytes = 0;
+
+		trial.shared = form.variable() ? std::min(form.shared(records, m, used, &bytes), used) : 0;
 		trial.n = m;
 		trial.radix = static_cast<uint16_t>(radix);
-		for (int c = 0; c < stride; c++)
+		trial.keys = used;
+		trial.tie = keys;
+		for (int c = 0; c < alex_stride(keys, level); c++)
 		{
+			if (c < trial.shared || (c >= trial.keys && c < keys))
+				continue;
+
 			const ColumnPlan planned = planners[c].plan(m);
 
 			trial.frame_log2[c] = static_cast<uint8_t>(planned.log2);
 			trial.bytes[c] = planned.bytes;
 			bytes += planned.bytes;
 		}
-		if (bytes <= room || m == 1)
+		if (bytes <= room || m == fewest)
 			*plan = trial;
 		return bytes;
 	};
 
+	form.begin = records;
+	form.end = records + static_cast<size_t>(n) * stride;
+	form.low = low;
 	*plan = AlexPlan{};
-	for (int c = 0; c < stride; c++)
+	plan->keys = used;
+	plan->tie = keys;
+	for (int c = 0; c < alex_stride(keys, level); c++)
 		planners[c].reset(column(c));
-	if (most_that_fit(n, room, guess, size) != plan->n)
-		size(1);
+	if (n > 0 && std::max(most_that_fit(n, room, guess, size), fewest) != plan->n)
+		size(fewest);
 	if (n > 0)
 		prepare(plan->n);
 }
@@ -162,14 +185,22 @@ alex_node_store_planned(void *page, const AlexPlan *plan, const uint64_t *column
 {
 	using namespace alex;
 
-	const int stride = alex_stride(alex_header(page)->words, alex_header(page)->level);
+	const AlexNodeHeader *h = alex_cheader(page);
+	const int shared = std::min<int>(h->shared, plan->keys);
+	const int keys = plan->keys - shared;
+	const int words = std::max({plan->keys, static_cast<int>(h->words)});
 	PlainValues values[ALEX_MAX_COLUMNS];
 	ColumnPlan plans[ALEX_MAX_COLUMNS];
 
-	for (int c = 0; c < stride; c++)
+	if (h->shared < plan->shared && plan->n > 0)
+		return false;
+	/* the words that turn out to be shared by the fences have no column */
+	for (int c = 0; c < alex_stride(keys, h->level); c++)
 	{
-		values[c] = PlainValues{columns + static_cast<size_t>(c) * ALEX_MAX_RECORDS};
-		plans[c] = ColumnPlan{plan->frame_log2[c], plan->bytes[c]};
+		const int planned = c < keys ? shared + c : plan->tie + c - keys;
+
+		values[c] = PlainValues{columns + static_cast<size_t>(planned) * ALEX_MAX_RECORDS};
+		plans[c] = ColumnPlan{plan->frame_log2[planned], plan->bytes[planned]};
 	}
-	return store_columns(page, values, plans, plan->n, plan->radix, 0);
+	return store_columns(page, values, plans, words, keys, plan->n, plan->radix, 0);
 }

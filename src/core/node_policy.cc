@@ -8,6 +8,7 @@
 #include <span>
 
 #include "node.h"
+#include "node_plan.h"
 
 namespace alex
 {
@@ -35,6 +36,9 @@ constexpr uint32_t kAppendReserve = 8;
 
 /* Leaves have fewer records, unless those lie on a line. Choosing a split encodes them several times. */
 constexpr uint32_t kManyRecords = 4096;
+
+/* Where only very long keys take the room of a node, it has no more records. */
+constexpr uint32_t kFewRecords = 256;
 
 /* One of so many records left out is no reason to rewrite what need not be. */
 constexpr uint32_t kFewDead = 32;
@@ -77,59 +81,71 @@ reserve_for(const void *page)
 class RecordSpan
 {
   public:
-	RecordSpan(const uint64_t *records, uint32_t n, const AlexNodeHeader &node)
-		: records_(records), n_(n), words_(node.words), level_(node.level), stride_(alex_stride(node.words, node.level))
+	RecordSpan(const uint64_t *records, uint32_t n, int words, const void *page)
+		: records_(records), n_(n), form_{alex_cheader(page)->least, words, alex_cheader(page)->level}, stride_(form_.stride())
 	{
+		const AlexNodeHeader &node = *alex_cheader(page);
+
+		form_.begin = records;
+		form_.end = records + n * stride_;
+		alex_widen_position(alex_low_fence(page, low_), node.words, low_, words);
+		form_.low = low_;
+		if (rightmost(node))
+			return;
+		alex_widen_position(alex_high_fence(page, high_), node.words, high_, words);
+		form_.high = high_;
 	}
+	RecordSpan(const RecordSpan &) = delete;
+	RecordSpan &operator=(const RecordSpan &) = delete;
 
 	[[nodiscard]] uint32_t size() const { return n_; }
+	[[nodiscard]] const Form &form() const { return form_; }
 	[[nodiscard]] const uint64_t *operator[](uint32_t i) const { return records_ + i * stride_; }
-
-	[[nodiscard]] uint32_t encoded_size() const { return alex_encoded_size(records_, n_, words_, level_); }
 
 	/** Where two nodes of "room" bytes can divide them, the left one with "fill" bytes if that is not 0; or 0. */
 	[[nodiscard]] uint32_t choose_split(uint32_t room, uint32_t fill) const
 	{
 		/* first see whether two nodes can hold very many at all */
-		if (n_ >= kManyRecords && encoded_size() > 2 * room + room / 8)
+		if (n_ >= kManyRecords && encoded_size(records_, n_, form_) > 2 * room + room / 8)
 			return 0;
-		return alex_choose_split(records_, n_, words_, level_, room, fill);
+		return alex::choose_split(records_, n_, form_, room, fill);
 	}
 
 	/** How many of the last ones fit "room" bytes; all but the first may. */
 	[[nodiscard]] uint32_t fit_behind_first(uint32_t room, uint32_t guess) const
 	{
-		return alex_fit(records_ + stride_, n_ - 1, words_, level_, room, true, guess > 0 ? guess : n_ / 2);
+		return fit(records_ + stride_, n_ - 1, form_, room, true, guess > 0 ? guess : n_ / 2);
 	}
 
 	/** The low fence of a node that begins with record i: leaves may choose a shorter one between two records. */
 	void separator(uint32_t i, uint64_t *out) const
 	{
-		if (level_ > 0)
-			std::copy_n((*this)[i], words_ + 1, out);
+		if (form_.level > 0)
+			std::copy_n((*this)[i], form_.words + 1, out);
 		else
-			alex_make_separator((*this)[i - 1], (*this)[i], words_, out);
+			alex_make_separator((*this)[i - 1], (*this)[i], form_.words, out);
 	}
 
 	/** Makes records first .. end - 1 the content of a node. */
 	[[nodiscard]] bool store(void *page, uint32_t first, uint32_t end, uint32_t reserve) const
 	{
-		return alex_node_store(page, (*this)[first], end - first, reserve);
+		return alex_node_store_words(page, (*this)[first], form_.words, end - first, reserve);
 	}
 
   private:
 	const uint64_t *records_;
 	uint32_t n_;
-	int words_;
-	int level_;
+	Form form_;
 	size_t stride_;
+	uint64_t low_[ALEX_MAX_WORDS + 1];
+	uint64_t high_[ALEX_MAX_WORDS + 1];
 };
 
 /** Puts a record among n sorted ones. */
 void
-insert_record(uint64_t *records, uint32_t n, const uint64_t *record, const AlexNodeHeader &node)
+insert_record(uint64_t *records, uint32_t n, const uint64_t *record, int words, int level)
 {
-	const auto stride = static_cast<size_t>(alex_stride(node.words, node.level));
+	const auto stride = static_cast<size_t>(alex_stride(words, level));
 	uint32_t low = 0;
 	uint32_t high = n;
 
@@ -137,13 +153,25 @@ insert_record(uint64_t *records, uint32_t n, const uint64_t *record, const AlexN
 	{
 		const uint32_t middle = (low + high) / 2;
 
-		if (alex_compare(records + middle * stride, record, node.words) < 0)
+		if (alex_compare(records + middle * stride, record, words) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	std::memmove(records + (low + 1) * stride, records + low * stride, (n - low) * stride * sizeof(uint64_t));
 	std::memcpy(records + low * stride, record, stride * sizeof(uint64_t));
+}
+
+/** Takes it out again. */
+void
+remove_record(uint64_t *records, uint32_t n, const uint64_t *record, int words, int level)
+{
+	const auto stride = static_cast<size_t>(alex_stride(words, level));
+	uint32_t at = 0;
+
+	while (at + 1 < n && alex_compare(records + at * stride, record, words) != 0)
+		at++;
+	std::memmove(records + at * stride, records + (at + 1) * stride, (n - 1 - at) * stride * sizeof(uint64_t));
 }
 
 /** The left image to begin with: an empty node in the place of the page. */
@@ -156,13 +184,42 @@ begin(const void *page, AlexNewNodes &nodes)
 	alex_node_successor(nodes.left, page);
 }
 
+/** Makes the two parts of a split of records, of which "left" go to the left one; or that keeps what it has (nodes.truncated). */
+[[nodiscard]] bool
+make_parts(const void *page, const RecordSpan &records, uint32_t left, AlexNewNodes &nodes)
+{
+	const AlexNodeHeader &node = *alex_cheader(page);
+	const uint32_t page_size = page_size_of(page);
+	const int words = nodes.words;
+
+	records.separator(left, nodes.separator);
+	alex_node_begin(nodes.right, page_size, node.least, words, node.level, nodes.separator, records.form().high,
+					ALEX_NO_BLOCK, node.right);
+	if (!records.store(nodes.right, left, records.size(), 0))
+		return false;
+	if (nodes.truncated)
+	{
+		if (!alex_node_truncate_words(nodes.left, page, nodes.separator, words))
+			return false;
+	}
+	else
+	{
+		alex_node_begin(nodes.left, page_size, node.least, words, node.level, records.form().low, nodes.separator, node.left, ALEX_NO_BLOCK);
+		if (!records.store(nodes.left, 0, left, 0))
+			return false;
+	}
+	alex_header(nodes.left)->flags = node.flags;
+	return true;
+}
+
 /** Divides records that do not fit the node they are for. "growing": its keys grow. */
 [[nodiscard]] bool
 split(const void *page, const RecordSpan &records, bool growing, int fillfactor, AlexNewNodes &nodes)
 {
 	const AlexNodeHeader &node = *alex_cheader(page);
 	const uint32_t page_size = page_size_of(page);
-	const uint32_t capacity = alex_node_capacity(node.words, node.level, page_size);
+	const int words = nodes.words;
+	const uint32_t capacity = alex_node_capacity_of(node.least, words, node.level, page_size);
 	const uint32_t room = capacity - page_size / kMergeReserve;
 	const uint32_t fill = growing ? capacity / 100 * static_cast<uint32_t>(fillfactor) : 0;
 	const uint32_t n = records.size();
@@ -180,22 +237,32 @@ split(const void *page, const RecordSpan &records, bool growing, int fillfactor,
 		nodes.fitted = records.fit_behind_first(room, nodes.fitted);
 		left = n - nodes.fitted;
 	}
-	records.separator(left, nodes.separator);
-	alex_node_init(nodes.right, page_size, node.words, node.level, nodes.separator,
-				   rightmost(node) ? nullptr : alex_high_fence(page), ALEX_NO_BLOCK, node.right);
-	if (!records.store(nodes.right, left, n, 0))
+	if (make_parts(page, records, left, nodes))
+		return true;
+	/* a fence that is longer than the node's keys may take the room that truncation needs, and that the middle leaves */
+	nodes.truncated = false;
+	for (uint32_t i = 1; records.form().variable() && i < n && n <= kFewRecords; i++)
+		if (make_parts(page, records, i % 2 != 0 ? n / 2 - (i / 2) % (n / 2) : n / 2 + (i / 2) % (n - n / 2), nodes))
+			return true;
+	return false;
+}
+
+/** Divides what a node has, for which there is always room. */
+[[nodiscard]] bool
+split_old(const void *page, const RecordSpan &records, AlexNewNodes &nodes)
+{
+	const AlexNodeHeader &node = *alex_cheader(page);
+	const uint32_t page_size = page_size_of(page);
+
+	if (records.size() < 2)
 		return false;
-	if (nodes.truncated)
-		alex_node_truncate(nodes.left, page, nodes.separator);
-	else
-	{
-		alex_node_init(nodes.left, page_size, node.words, node.level, alex_low_fence(page), nodes.separator, node.left,
-					   ALEX_NO_BLOCK);
-		if (!records.store(nodes.left, 0, left, 0))
-			return false;
-	}
-	alex_header(nodes.left)->flags = node.flags;
-	return true;
+	nodes.truncated = true;
+	/* from the middle on, to fewer and fewer */
+	for (uint32_t right = std::min(records.fit_behind_first(alex_node_capacity_of(node.least, nodes.words, node.level, page_size), 0), records.size() / 2 + 1);
+		 right > 0; right /= 2)
+		if (right < records.size() && make_parts(page, records, records.size() - right, nodes))
+			return true;
+	return false;
 }
 
 /* ---- purging ---- */
@@ -313,8 +380,11 @@ alex_node_successor(void *image, const void *page)
 {
 	const AlexNodeHeader &node = *alex_cheader(page);
 
-	alex_node_init(image, page_size_of(page), node.words, node.level, alex_low_fence(page),
-				   rightmost(node) ? nullptr : alex_high_fence(page), node.left, node.right);
+	uint64_t low[ALEX_MAX_WORDS + 1];
+	uint64_t high[ALEX_MAX_WORDS + 1];
+
+	alex_node_begin(image, page_size_of(page), node.least, node.words, node.level, alex_low_fence(page, low),
+					rightmost(node) ? nullptr : alex_high_fence(page, high), node.left, node.right);
 	alex_header(image)->flags = node.flags;
 }
 
@@ -322,6 +392,11 @@ extern "C" bool
 alex_change_append(const void *page, const uint64_t *record, uint32_t dead, AlexNewNodes *nodes)
 {
 	if (dead > 0 && dead > alex_record_count(page) / kFewDead)
+		return false;
+	uint64_t space[ALEX_MAX_RECORD_WORDS];
+
+	record = alex_fit_record(page, record, nodes->words, space);
+	if (record == nullptr)
 		return false;
 	begin(page, *nodes);
 	return alex_node_append(nodes->left, page, record, reserve_for(page));
@@ -333,18 +408,25 @@ alex_change_node(const void *page, uint64_t *records, uint32_t n, const uint64_t
 	const AlexNodeHeader &node = *alex_cheader(page);
 
 	if (record)
-		insert_record(records, n++, record, node);
+		insert_record(records, n++, record, nodes->words, node.level);
 
-	const RecordSpan all(records, n, node);
+	const RecordSpan all(records, n, nodes->words, page);
 
 	begin(page, *nodes);
-	if (all.store(nodes->left, 0, n, record ? reserve_for(page) : 0))
+	if (all.store(nodes->left, 0, n, record && n > ALEX_ANY_RECORDS ? reserve_for(page) : 0))
 		return true;
 
 	/* keys that grow, in order or nearly, leave full nodes behind, as in nbtree */
-	if (!split(page, all, record && rightmost(node), fillfactor, *nodes))
+	if (split(page, all, record && rightmost(node), fillfactor, *nodes))
+	{
+		/* the step that stores the new record is the last one */
+		nodes->again = nodes->truncated && (!record || alex_compare(record, nodes->separator, nodes->words) < 0);
+		return true;
+	}
+	if (!record || node.least == nodes->words)
 		return false;
-	/* the step that stores the new record is the last one */
-	nodes->again = nodes->truncated && (!record || alex_compare(record, nodes->separator, node.words) < 0);
-	return true;
+	/* between long keys a longer one may need a node of its own, after what was there has been divided */
+	remove_record(records, n--, record, nodes->words, node.level);
+	nodes->again = true;
+	return split_old(page, RecordSpan(records, n, nodes->words, page), *nodes);
 }

@@ -33,12 +33,21 @@ Node::read_range(uint32_t first, uint32_t n, uint64_t *out, bool backward) const
 		return;
 	if (backward)
 		out += static_cast<size_t>(n - 1) * s;
-	for (int c = 0; c < s; c++)
+	if (keys() < words())
 	{
-		if (c == words() && !inner())
-			column(c).read(first, n, out + c, step, TieDecoder(radix()));
+		uint64_t *to = out;
+
+		for (uint32_t i = 0; i < n; i++, to += step)
+			fill(to);
+	}
+	for (int c = 0; c < columns(); c++)
+	{
+		uint64_t *to = out + word_of(c);
+
+		if (c == keys() && !inner())
+			column(c).read(first, n, to, step, TieDecoder(radix()));
 		else
-			column(c).read(first, n, out + c, step);
+			column(c).read(first, n, to, step);
 	}
 }
 
@@ -126,9 +135,9 @@ alex_predict(const void *page, const uint64_t *position)
 
 	if (node.count() == 0)
 		return 0;
-	if (m == node.words() && !node.inner())
-		return node.predict(alex::encode_bound(position[m], node.radix()));
-	return node.predict(position[m]);
+	if (m == node.keys() && !node.inner())
+		return node.predict(alex::encode_bound(position[node.words()], node.radix()));
+	return node.predict(position[node.word_of(m)]);
 }
 
 extern "C" void
@@ -154,7 +163,7 @@ alex_find_child(const void *page, const uint64_t *position, uint64_t *separator)
 	bool found = beyond > 0;
 
 	if (found && !node.has_delta() && !separator)
-		return static_cast<uint32_t>(node.column(w + 1)[beyond - 1]);
+		return static_cast<uint32_t>(node.column(node.keys() + 1)[beyond - 1]);
 	if (found)
 		node.read(beyond - 1, best);
 	if (node.has_delta())
@@ -274,10 +283,29 @@ alex_decode(const void *page, uint64_t *out)
 }
 
 extern "C" void
+alex_widen_records(uint64_t *records, uint32_t n, int from_words, int words, int level)
+{
+	const auto from = static_cast<size_t>(alex_stride(from_words, level));
+	const auto to = static_cast<size_t>(alex_stride(words, level));
+
+	if (words == from_words)
+		return;
+	/* from the last one on, as they move up */
+	for (uint32_t i = n; i-- > 0;)
+	{
+		uint64_t *record = records + i * to;
+
+		std::memmove(record, records + i * from, from * sizeof(uint64_t));
+		std::memmove(record + words, record + from_words, (from - from_words) * sizeof(uint64_t));
+		std::fill(record + from_words, record + words, 0);
+	}
+}
+
+extern "C" void
 alex_layout(const void *page, AlexLayout *layout)
 {
 	Node node(page);
-	int w = node.words();
+	int w = node.keys();
 	int m = node.header().model_word;
 
 	layout->key_directory = node.header().column[m].column_start;

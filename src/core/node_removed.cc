@@ -134,7 +134,7 @@ alex_read_ties(const void *page, uint64_t *ties)
 	const Removed removed = node.removed();
 	uint32_t n = count;
 
-	node.column(node.words()).read(0, count, ties, 1, TieDecoder(node.radix()));
+	node.column(node.keys()).read(0, count, ties, 1, TieDecoder(node.radix()));
 	for (uint32_t i = 0; removed.any() && i < count; i += 64)
 		for (uint64_t word = removed.word(i) & Removed::mask(count - i); word != 0; word &= word - 1)
 			ties[i + static_cast<uint32_t>(std::countr_zero(word))] = 0;

@@ -4,6 +4,8 @@
  * The node's model predicts a slot from the first word in which the node varies; an exponential search around it finds the
  * exact place (Ding et al., "ALEX", SIGMOD 2020, section 3.2).
  */
+#include <array>
+
 #include "exponential_search.h"
 #include "node.h"
 
@@ -30,7 +32,7 @@ Node::predict(uint64_t word) const
 namespace
 {
 
-/** Searches and reads the base of a node that is not empty: W key words and the tie, and in inner nodes the child. */
+/** Searches and reads the base of a node that is not empty: columns of W key words and the tie, and in inner nodes the child. */
 template <int W>
 class Lookup
 {
@@ -43,8 +45,11 @@ class Lookup
 
 	uint32_t lower_bound(const uint64_t *position);
 
-	/** Reads the position of record i if it is below "high", else false, and some of its words may have been written. */
-	bool read_below(uint32_t i, const uint64_t *high, uint64_t *out)
+	/**
+	 * Reads the columns of record i if it is below "high", else false, and some of them may have been written: the key words to out, the
+	 * tie to out[tie_at].
+	 */
+	bool read_below(uint32_t i, const uint64_t *high, uint64_t *out, int tie_at)
 	{
 		for (int c = 0; c < W; c++)
 		{
@@ -56,11 +61,11 @@ class Lookup
 			/* decided: the rest is only read */
 			while (++c < W)
 				out[c] = columns_[c][i];
-			out[W] = node_.original(W, columns_[W][i]);
+			out[tie_at] = node_.original(W, columns_[W][i]);
 			return true;
 		}
-		out[W] = node_.original(W, columns_[W][i]);
-		return out[W] < high[W];
+		out[tie_at] = node_.original(W, columns_[W][i]);
+		return out[tie_at] < high[W];
 	}
 
   private:
@@ -134,11 +139,11 @@ Lookup<W>::lower_bound(const uint64_t *position)
 	return low + exponential_search(high - low, slot - low, [&](uint32_t i) { return is_before(low + i, first[low + i]); });
 }
 
-/** Searches a base of many key words, most of which a search does not come to: nothing of them is prepared. */
+/** Searches a base of many columns, most of which a search does not come to: nothing of them is prepared. */
 class WideLookup
 {
   public:
-	explicit WideLookup(const Node &node) : node_(node), words_(node.words()) {}
+	explicit WideLookup(const Node &node) : node_(node), words_(node.keys()) {}
 
 	uint32_t lower_bound(const uint64_t *position) const
 	{
@@ -167,11 +172,19 @@ class WideLookup
 	}
 
 	/** As Lookup's. */
-	bool read_below(uint32_t i, const uint64_t *high, uint64_t *out) const
+	bool read_below(uint32_t i, const uint64_t *high, uint64_t *out, int tie_at) const
 	{
+		int side = 0;
+
 		for (int c = 0; c <= words_; c++)
-			out[c] = node_.original(c, node_.column(c)[i]);
-		return alex_compare(out, high, words_) < 0;
+		{
+			const uint64_t value = node_.original(c, node_.column(c)[i]);
+
+			out[c < words_ ? c : tie_at] = value;
+			if (side == 0 && value != high[c])
+				side = value < high[c] ? -1 : 1;
+		}
+		return side < 0;
 	}
 
   private:
@@ -184,38 +197,57 @@ uint32_t
 few(const Node &node, const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t *out, bool *more,
 	const Absent &absent)
 {
-	Finder lookup(node);
 	const uint32_t count = node.count();
-	int stride = node.stride();
-	int words = node.words();
+	const Bound from(node, low);
+	const Bound to(node, high);
+	static constexpr auto beyond_all = [] {
+		std::array<uint64_t, ALEX_MAX_COLUMNS> words{};
+
+		words.fill(UINT64_MAX);
+		return words;
+	}();
+	const uint64_t *end = to.side() > 0 ? beyond_all.data() : to.words();
+	const int stride = node.stride();
+	const int shared = node.shared();
+	const int tie_at = node.words() - shared;
 	uint32_t n = 0;
 
-	for (uint32_t i = absent.next(lookup.lower_bound(low), count); i < count; i = absent.next(i + 1, count))
+	if (from.side() > 0 || to.side() < 0)
+		return 0;
+
+	Finder lookup(node);
+
+	for (uint32_t i = absent.next(from.side() < 0 ? 0 : lookup.lower_bound(from.words()), count); i < count; i = absent.next(i + 1, count))
 	{
-		uint64_t beyond[ALEX_MAX_WORDS + 1];
+		uint64_t beyond[ALEX_MAX_RECORD_WORDS];
+		uint64_t *record = n == max ? beyond : out;
+		const bool below = lookup.read_below(i, end, record + shared, tie_at);
 
 		if (n == max)
 		{
-			*more = lookup.read_below(i, high, beyond);
+			*more = below;
 			break;
 		}
-		if (!lookup.read_below(i, high, out))
+		if (!below)
 			break;
+		node.fill(out);
 		if (node.inner())
-			out[words + 1] = node.column(words + 1)[i];
+			out[node.words() + 1] = node.column(node.keys() + 1)[i];
 		n++;
 		out += stride;
 	}
 	return n;
 }
 
-/** Calls work<Finder>() with what searches a node of so many words best. */
+/** Calls work<Finder>() with what searches a node of so many columns of key words best. */
 template <typename Work>
 uint32_t
-with_lookup(int words, const Work &work)
+with_lookup(int keys, const Work &work)
 {
-	switch (words)
+	switch (keys)
 	{
+		case 0:
+			return work.template operator()<Lookup<0>>();
 		case 1:
 			return work.template operator()<Lookup<1>>();
 		case 2:
@@ -244,7 +276,15 @@ Node::lower_bound(const uint64_t *position) const
 {
 	if (count() == 0)
 		return 0;
-	return with_lookup(words(), [&]<typename Finder>() { return Finder(*this).lower_bound(position); });
+
+	if (plain())
+		return with_lookup(words(), [&]<typename Finder>() { return Finder(*this).lower_bound(position); });
+
+	const Bound bound(*this, position);
+
+	if (bound.side() != 0)
+		return bound.side() < 0 ? 0 : count();
+	return with_lookup(keys(), [&]<typename Finder>() { return Finder(*this).lower_bound(bound.words()); });
 }
 
 uint32_t
@@ -254,7 +294,7 @@ Node::read_few(const uint64_t *low, const uint64_t *high, uint32_t max, uint64_t
 	*more = false;
 	if (count() == 0)
 		return 0;
-	return with_lookup(words(), [&]<typename Finder>() { return few<Finder>(*this, low, high, max, out, more, absent); });
+	return with_lookup(keys(), [&]<typename Finder>() { return few<Finder>(*this, low, high, max, out, more, absent); });
 }
 
 } // namespace alex

@@ -15,9 +15,9 @@ class RecordValues
   public:
 	RecordValues() = default;
 
-	/** radix > 0: the column is the tie of a leaf. */
-	RecordValues(const uint64_t *records, int stride, int c, uint32_t radix)
-		: first_(records + c), stride_(stride), radix_(radix)
+	/** The column has word "word" of the records. radix > 0: it is the tie of a leaf. */
+	RecordValues(const uint64_t *records, int stride, int word, uint32_t radix)
+		: first_(records + word), stride_(stride), radix_(radix)
 	{
 	}
 
@@ -56,6 +56,17 @@ largest_offset(const uint64_t *records, uint32_t n, int stride, int words)
 	for (uint32_t i = 0; i < n; i++)
 		largest = std::max(largest, static_cast<uint32_t>(records[static_cast<size_t>(i) * stride + words] & 0xFFFF));
 	return largest;
+}
+
+/** The most key words that any of the records uses, which have "words"; at least "least". */
+inline int
+used_by_all(const uint64_t *records, uint32_t n, int stride, int words, int least)
+{
+	int used = std::min(least, words);
+
+	for (uint32_t i = 0; i < n && used < words; i++)
+		used = std::max(used, alex_used_words(records + static_cast<size_t>(i) * stride, words));
+	return used;
 }
 
 } // namespace alex

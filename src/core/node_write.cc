@@ -149,68 +149,139 @@ new_slots(const void *page, const Delta &delta)
 	const AlexPageHead *head = alex_page_head(page);
 	const AlexNodeHeader *h = alex_cheader(page);
 	const bool marks = h->level == 0 && h->right != ALEX_NO_BLOCK && alex_has_killed(page);
-	const uint32_t keep = marks ? killed_reserve(h->count + delta.slots() + kDeltaChunk, head->pd_special + ALEX_SPECIAL_SIZE) : 0;
+	uint32_t keep = marks ? killed_reserve(h->count + delta.slots() + kDeltaChunk, head->pd_special + ALEX_SPECIAL_SIZE) : 0;
 	const auto free = static_cast<uint32_t>(head->pd_upper - head->pd_lower);
+	const int keys = h->columns - (h->level > 0 ? 2 : 1);
 
-	return std::min({kDeltaChunk, max_delta(head->pd_special, delta.columns()) - delta.slots(), (free - std::min(free, keep)) / delta.size()});
+	keep += fence_spare(h, h->shared + keys);
+	return std::min({kDeltaChunk, max_delta(head->pd_special, alex_stride(h->words, h->level)) - delta.slots(), (free - std::min(free, keep)) / delta.size()});
 }
 
 } // namespace
 } // namespace alex
 
-extern "C" void
-alex_node_init(void *page, uint32_t page_size, int words, int level, const uint64_t *low, const uint64_t *high,
-			   uint32_t left, uint32_t right)
+namespace
+{
+
+/** How many of their leading key words two positions have in common. */
+int
+common_words(const uint64_t *a, const uint64_t *b, int words)
+{
+	int i = 0;
+
+	while (i < words && a[i] == b[i])
+		i++;
+	return i;
+}
+
+/**
+ * Formats an empty node whose fences share "shared" words, with columns for "keys" words behind these. Returns false if the header does not
+ * fit the page.
+ */
+bool
+format(void *page, uint32_t page_size, const AlexNodeHeader &as, int keys, const uint64_t *low, const uint64_t *high, int words)
 {
 	auto *head = static_cast<AlexPageHead *>(page);
 	AlexNodeHeader *h = alex_header(page);
 	auto *special = reinterpret_cast<AlexSpecial *>(static_cast<char *>(page) + page_size - ALEX_SPECIAL_SIZE);
-	size_t position = (words + 1) * sizeof(uint64_t);
+	const int shared = as.shared;
+	const int least = std::min<int>(as.least, words);
+	const int low_words = std::max({alex_used_words(low, words), shared, least});
+	const int high_words = high != nullptr ? std::max({alex_used_words(high, words), shared, least}) : shared;
+	const int high_room = std::max({high_words - shared, as.least - shared, 0});
+	const int columns = alex_stride(keys, as.level);
+	AlexNodeHeader header = as;
 
+	header.low_words = static_cast<uint16_t>(low_words);
+	header.high_words = high != nullptr ? static_cast<uint16_t>(high_words) : ALEX_NO_FENCE;
+	header.high_room = static_cast<uint16_t>(high_room);
+	header.columns = static_cast<uint8_t>(columns);
+	header.words = static_cast<uint16_t>(std::max({low_words, high_words, static_cast<int>(as.words), shared + keys}));
+	header.plain = alex_is_plain(&header);
+
+	const uint32_t start = alex::base_start(&header, columns);
+
+	if (start > page_size - ALEX_SPECIAL_SIZE)
+		return false;
 	std::memset(page, 0, page_size);
-	head->pd_lower = static_cast<uint16_t>(ALEX_FENCES_OFFSET(alex_stride(words, level)) + 2 * position);
+	*h = header;
+	head->pd_lower = static_cast<uint16_t>(start);
 	head->pd_special = static_cast<uint16_t>(page_size - ALEX_SPECIAL_SIZE);
 	head->pd_upper = head->pd_special;
 	head->pd_pagesize_version = static_cast<uint16_t>(page_size | 4); /* PG_PAGE_LAYOUT_VERSION */
 	special->magic = ALEX_NODE_MAGIC;
 
-	h->magic = ALEX_NODE_MAGIC;
-	h->version = ALEX_FORMAT_VERSION;
-	h->level = static_cast<uint8_t>(level);
-	h->left = left;
-	h->right = right;
-	h->words = static_cast<uint8_t>(words);
-	h->radix = 1;
-	std::memcpy(alex_low_fence(page), low, position);
-	if (high)
-		std::memcpy(alex_high_fence(page), high, position);
-	for (int c = 0; c < alex_stride(words, level); c++)
+	auto *to = const_cast<uint64_t *>(alex_stored_low(page));
+
+	std::copy_n(low, low_words, to);
+	to[low_words] = low[words];
+	to += low_words + 1;
+	if (high != nullptr)
+	{
+		std::copy_n(high + shared, high_words - shared, to);
+		to[high_words - shared] = high[words];
+	}
+	for (int c = 0; c < columns; c++)
 		h->column[c] = AlexNodeColumn{alex::kMaxFrameLog2, 0, head->pd_lower};
+	return true;
+}
+
+} // namespace
+
+extern "C" void
+alex_node_begin(void *page, uint32_t page_size, int least, int words, int level, const uint64_t *low, const uint64_t *high,
+				uint32_t left, uint32_t right)
+{
+	AlexNodeHeader h = {};
+
+	h.magic = ALEX_NODE_MAGIC;
+	h.version = ALEX_FORMAT_VERSION;
+	h.level = static_cast<uint8_t>(level);
+	h.left = left;
+	h.right = right;
+	h.words = h.least = static_cast<uint16_t>(least);
+	h.radix = 1;
+	/* zeros behind both are not among them */
+	if (high != nullptr)
+		h.shared = static_cast<uint16_t>(
+			std::min(common_words(low, high, words), std::max({alex_used_words(low, words), alex_used_words(high, words), least})));
+	/* a page has room for any two fences */
+	(void) format(page, page_size, h, std::max(least - h.shared, 0), low, high, words);
 	alex::set_delta_layout(page, nullptr, 0);
 }
 
 extern "C" bool
 alex_node_store(void *page, const uint64_t *records, uint32_t n, uint32_t reserve)
 {
-	AlexNodeHeader *h = alex_header(page);
-	int words = h->words;
-	int columns = alex_stride(words, h->level);
+	return alex_node_store_words(page, records, alex_cheader(page)->words, n, reserve);
+}
+
+extern "C" bool
+alex_node_store_words(void *page, const uint64_t *records, int words, uint32_t n, uint32_t reserve)
+{
+	const AlexNodeHeader *h = alex_cheader(page);
+	const bool leaf = h->level == 0;
+	const int stride = alex_stride(words, h->level);
+	const int shared = h->shared;
+	const int used = alex::used_by_all(records, n, stride, words, h->least);
+	const int keys = std::max(used - shared, 0);
+	const int own = std::max({used, static_cast<int>(h->low_words), static_cast<int>(h->high_words == ALEX_NO_FENCE ? 0 : h->high_words)});
 
 	if (n > ALEX_MAX_RECORDS)
 		return false;
 
-	uint32_t radix = h->level == 0 ? alex::largest_offset(records, n, columns, words) : 1;
+	uint32_t radix = leaf ? alex::largest_offset(records, n, stride, words) : 1;
 	alex::RecordValues values[ALEX_MAX_COLUMNS];
 	alex::ColumnPlan plans[ALEX_MAX_COLUMNS];
 
-	for (int c = 0; c < columns; c++)
+	for (int c = 0; c < alex_stride(keys, h->level); c++)
 	{
 		if (n == 0)
 			break; /* "records" may be null */
-		values[c] = alex::RecordValues(records, columns, c, h->level == 0 && c == words ? radix : 0);
+		values[c] = alex::RecordValues(records, stride, c < keys ? shared + c : words + c - keys, leaf && c == keys ? radix : 0);
 		plans[c] = alex::plan_column(values[c], n);
 	}
-	return alex::store_columns(page, values, plans, n, radix, reserve);
+	return alex::store_columns(page, values, plans, own, keys, n, radix, reserve);
 }
 
 extern "C" bool
@@ -219,21 +290,26 @@ alex_node_append(void *page, const void *source, const uint64_t *record, uint32_
 	alex::Node from(source);
 	auto *head = static_cast<AlexPageHead *>(page);
 	AlexNodeHeader *h = alex_header(page);
-	int words = from.words();
+	const int words = from.words();
+	const int stride = from.stride();
+	const int keys = from.keys();
 	int columns = from.columns();
 	uint32_t count = from.count();
-	uint32_t start = static_cast<uint32_t>(ALEX_FENCES_OFFSET(columns) + 2 * (words + 1) * sizeof(uint64_t));
+	uint32_t start = alex::base_start(h, columns);
 	uint64_t added[ALEX_MAX_DELTA_WORDS + ALEX_MAX_RECORD_WORDS];
 	uint64_t last[ALEX_MAX_RECORD_WORDS];
 	uint32_t n = from.sorted_delta(nullptr, nullptr, added);
 
-	if (count == 0 || count + n + 1 > ALEX_MAX_RECORDS)
+	if (count == 0 || count + n + 1 > ALEX_MAX_RECORDS || h->shared != from.shared())
 		return false;
-	alex::merge_records(added, n, record, 1, columns, words);
+	for (int w = 0; w < words; w++)
+		if ((w < from.shared() && record[w] != alex_stored_low(source)[w]) || (w >= from.shared() + keys && record[w] != 0))
+			return false; /* no column has this word */
+	alex::merge_records(added, n, record, 1, stride, words);
 	n++;
 	from.read(count - 1, last);
 	if (alex_compare(added, last, words) <= 0 ||
-		(!from.inner() && alex::largest_offset(added, n, columns, words) > from.radix()))
+		(!from.inner() && alex::largest_offset(added, n, stride, words) > from.radix()))
 		return false;
 
 	alex::RecordValues values[ALEX_MAX_COLUMNS];
@@ -250,18 +326,20 @@ alex_node_append(void *page, const void *source, const uint64_t *record, uint32_
 		/* a damaged directory must not lead outside the source */
 		if (column.data_start() + data * 8 > from.lower())
 			return false;
-		values[c] = alex::RecordValues(added, columns, c, !from.inner() && c == words ? from.radix() : 0);
+		values[c] = alex::RecordValues(added, stride, from.word_of(c), !from.inner() && c == keys ? from.radix() : 0);
 		continued[c] = alex::continue_column(column, count, values[c], n);
 		bytes += continued[c].bytes;
 	}
 	const alex::Removed removed = from.removed();
 
 	bytes += removed.bytes(count + n);
-	if (bytes + reserve > head->pd_special - start)
+	if (start + bytes + reserve + alex::fence_spare(h, h->shared + keys) > head->pd_special)
 		return false;
 
-	uint64_t first[ALEX_MAX_WORDS + 1];
+	uint64_t first[ALEX_MAX_COLUMNS];
+	uint64_t end[ALEX_MAX_COLUMNS];
 
+	alex::set_columns(page, words, keys);
 	h->count = count + n;
 	h->radix = from.header().radix;
 	for (int c = 0; c < columns; c++)
@@ -271,15 +349,14 @@ alex_node_append(void *page, const void *source, const uint64_t *record, uint32_
 		alex::write_continued(from.column(c), continued[c], values[c], n, static_cast<const char *>(source),
 							  from.header().column[c].column_start, static_cast<char *>(page) + start);
 		start += continued[c].bytes;
-		if (c <= words)
+		if (c <= keys)
 		{
 			first[c] = from.column(c)[0];
-			last[c] = values[c](n - 1);
+			end[c] = values[c](n - 1);
 		}
 	}
-	alex::set_model(h, first, last, count + n, words);
-	alex::set_delta_layout(page, added + static_cast<size_t>(n - 1) * columns,
-						   h->level == 0 ? alex::block_bits(added, n, columns, words) : 0);
+	alex::set_model(h, first, end, count + n, keys);
+	alex::set_delta_layout(page, end, h->level == 0 ? alex::block_bits(added, n, stride, words) : 0);
 	h->removed = removed.write(page, start, count + n);
 	start += removed.bytes(count + n);
 	head->pd_lower = static_cast<uint16_t>(start);
@@ -337,23 +414,31 @@ alex_delta_put(void *page, AlexSlot *slot)
 	return false;
 }
 
-extern "C" void
-alex_node_truncate(void *page, const void *source, const uint64_t *high)
+extern "C" bool
+alex_node_truncate_words(void *page, const void *source, const uint64_t *high, int high_width)
 {
 	auto *head = static_cast<AlexPageHead *>(page);
 	alex::Node from(source);
 	const AlexNodeHeader &old = from.header();
-	int words = old.words;
-	int columns = from.columns();
-	uint32_t keep = from.lower_bound(high);
+	const int columns = from.columns();
+	const int words = std::max(from.words(), high_width);
+	uint64_t low[ALEX_MAX_WORDS + 1];
+	uint64_t end[ALEX_MAX_WORDS + 1];
+	uint64_t fitted[ALEX_MAX_WORDS + 1];
+	const uint64_t *own_high = alex_fit_position(source, high, high_width, fitted);
+	uint32_t keep = from.lower_bound(own_high);
 	const auto *source_head = static_cast<const AlexPageHead *>(source);
 	uint32_t page_size = source_head->pd_special + ALEX_SPECIAL_SIZE;
 
 	/* everything up to the fences, then each column's leading frames as they are */
-	alex_node_init(page, page_size, words, old.level, alex_low_fence(source), high, old.left, old.right);
-	std::memcpy(static_cast<char *>(page) + ALEX_HEADER_OFFSET, &old, ALEX_FENCES_OFFSET(columns) - ALEX_HEADER_OFFSET);
+	alex_widen_position(alex_low_fence(source, low), from.words(), low, words);
+	alex_widen_position(high, high_width, end, words);
+	if (!format(page, page_size, old, from.keys(), low, end, words))
+		return false;
 
 	AlexNodeHeader *h = alex_header(page);
+
+	std::memcpy(h->column, old.column, columns * sizeof(AlexNodeColumn));
 	char *to = static_cast<char *>(page) + head->pd_lower;
 
 	h->count = keep;
@@ -364,12 +449,9 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 		uint32_t data = 0; /* words */
 		auto left = static_cast<size_t>(static_cast<char *>(page) + head->pd_special - to);
 
-		/* a sound source fits by construction; a damaged one must not lead outside the image */
+		/* a longer fence may take the room; and a damaged source must not lead outside the image */
 		if (frames * sizeof(alex::Frame) > left)
-		{
-			h->count = keep = 0;
-			frames = 0;
-		}
+			return false;
 
 		h->column[c].column_start = static_cast<uint16_t>(to - static_cast<char *>(page));
 		if (frames > 0)
@@ -378,7 +460,8 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 
 			data = last.offset() + alex::residual_words(keep - ((frames - 1) << column.log2()), last.width());
 			left -= frames * sizeof(alex::Frame);
-			data = std::min({data, static_cast<uint32_t>(left / 8), (source_head->pd_special - column.data_start()) / 8});
+			if (data > std::min(static_cast<uint32_t>(left / 8), (source_head->pd_special - column.data_start()) / 8))
+				return false;
 		}
 		std::memcpy(to, static_cast<const char *>(source) + old.column[c].column_start, frames * sizeof(alex::Frame));
 		to += frames * sizeof(alex::Frame);
@@ -390,7 +473,9 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 	const uint32_t noted = removed.bytes(keep);
 
 	h->removed = 0;
-	if (noted > 0 && noted <= static_cast<size_t>(static_cast<char *>(page) + head->pd_special - to))
+	if (noted > static_cast<size_t>(static_cast<char *>(page) + head->pd_special - to))
+		return false;
+	if (noted > 0)
 	{
 		h->removed = removed.write(page, static_cast<size_t>(to - static_cast<char *>(page)), keep);
 		to += noted;
@@ -406,10 +491,64 @@ alex_node_truncate(void *page, const void *source, const uint64_t *high)
 		uint64_t record[ALEX_MAX_RECORD_WORDS];
 
 		delta.read(i, record);
-		if (alex_compare(record, high, words) < 0 && head->pd_upper - head->pd_lower >= static_cast<int>(delta.size()))
-		{
-			head->pd_upper = static_cast<uint16_t>(head->pd_upper - delta.size());
-			std::memcpy(static_cast<char *>(page) + head->pd_upper, delta.slot(i), delta.size());
-		}
+		if (alex_compare(record, own_high, from.words()) >= 0)
+			continue;
+		if (head->pd_upper - head->pd_lower < static_cast<int>(delta.size()))
+			return false;
+		head->pd_upper = static_cast<uint16_t>(head->pd_upper - delta.size());
+		std::memcpy(static_cast<char *>(page) + head->pd_upper, delta.slot(i), delta.size());
 	}
+	return true;
 }
+
+namespace
+{
+
+void
+tell(AlexRemoval *changes, const void *page, const void *at, size_t length)
+{
+	AlexChange &change = changes->changes[changes->n++];
+
+	change.offset = static_cast<uint16_t>(static_cast<const char *>(at) - static_cast<const char *>(page));
+	change.length = static_cast<uint16_t>(length);
+}
+
+} // namespace
+
+extern "C" bool
+alex_set_high_fence(void *page, const uint64_t *high, int words, AlexRemoval *changes)
+{
+	AlexNodeHeader *h = alex_header(page);
+	const int shared = h->shared;
+	const int used = std::max({alex_used_words(high, words), shared, std::min<int>(h->least, words)});
+	auto *to = const_cast<uint64_t *>(alex_stored_high(page));
+
+	changes->n = 0;
+	if (used > h->words || used - shared > h->high_room || words < shared || common_words(high, alex_stored_low(page), shared) < shared)
+		return false;
+	std::copy_n(high + shared, used - shared, to);
+	to[used - shared] = high[words];
+	h->high_words = static_cast<uint16_t>(used);
+	h->plain = alex_is_plain(h);
+	tell(changes, page, to, static_cast<size_t>(used - shared + 1) * sizeof(uint64_t));
+	tell(changes, page, &h->high_words, sizeof(h->high_words) + sizeof(h->plain));
+	return true;
+}
+
+extern "C" bool
+alex_set_low_fence(void *page, const uint64_t *low, int words, AlexRemoval *changes)
+{
+	const AlexNodeHeader *h = alex_cheader(page);
+	const int stored = h->low_words;
+	auto *to = const_cast<uint64_t *>(alex_stored_low(page));
+
+	changes->n = 0;
+	if (alex_used_words(low, words) > stored || words < h->shared || common_words(low, to, h->shared) < h->shared)
+		return false;
+	for (int i = 0; i < stored; i++)
+		to[i] = i < words ? low[i] : 0;
+	to[stored] = low[words];
+	tell(changes, page, to, static_cast<size_t>(stored + 1) * sizeof(uint64_t));
+	return true;
+}
+

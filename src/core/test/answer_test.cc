@@ -116,7 +116,7 @@ expect_delta(const Page &page, const Records &records, Rng &rng)
 		ASSERT_GE(alex_compare(record, low, words), 0);
 		ASSERT_LT(alex_compare(record, high, words), 0);
 	}
-	ASSERT_EQ(alex_collect_delta(page.data(), alex_low_fence(page.data()), nullptr, found.get()), alex_delta_count(page.data()));
+	ASSERT_EQ(alex_collect_delta(page.data(), fence(page.data(), alex_low_fence).data(), nullptr, found.get()), alex_delta_count(page.data()));
 }
 
 TEST_P(Answer, IsThatOfTheRecords)

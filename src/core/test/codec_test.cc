@@ -57,24 +57,41 @@ expect_roundtrip(const Shape &shape, const Records &records, uint32_t n, Rng &rn
 	Page page = empty_node(shape, records, 0, std::max(n, 1U));
 
 	SCOPED_TRACE(n);
-	ASSERT_EQ(page.free_bytes(), capacity);
+	/* what the fences have in common has no column, which is not known before there are fences */
+	ASSERT_GE(page.free_bytes(), capacity);
 	ASSERT_LE(size, capacity);
 
-	/* the size is exact: one byte more of reserve and the node stays as it was */
+	const uint32_t empty = page.free_bytes();
+
+	ASSERT_TRUE(alex_node_store(page.data(), stored.data(), n, capacity - size));
+
+	const uint32_t left = page.free_bytes();
+
+	if (page.node().shared == 0)
+	{
+		ASSERT_EQ(empty - left, size);
+	}
+	ASSERT_LE(empty - left, size);
+	page = empty_node(shape, records, 0, std::max(n, 1U));
+
+	/* one byte more of reserve and the node stays as it was */
 	page.node().flags = ALEX_INCOMPLETE_SPLIT;
 	Page before = page;
-	ASSERT_FALSE(alex_node_store(page.data(), stored.data(), n, capacity - size + 1));
+	ASSERT_FALSE(alex_node_store(page.data(), stored.data(), n, left + 1));
 	ASSERT_EQ(page, before);
-	ASSERT_TRUE(alex_node_store(page.data(), stored.data(), n, capacity - size));
-	ASSERT_GE(page.free_bytes(), capacity - size);
+	ASSERT_TRUE(alex_node_store(page.data(), stored.data(), n, left));
+	ASSERT_EQ(page.free_bytes(), left);
 	ASSERT_LE(page.head().pd_lower, page.head().pd_upper);
 	ASSERT_EQ(page.node().flags, ALEX_INCOMPLETE_SPLIT);
 	ASSERT_EQ(page.node().level, shape.level);
 	ASSERT_EQ(page.node().words, shape.words);
 	ASSERT_EQ(page.node().left, before.node().left);
 	ASSERT_EQ(page.node().right, before.node().right);
-	ASSERT_EQ(std::memcmp(page.bytes() + ALEX_FENCES_OFFSET(shape.stride()), before.bytes() + ALEX_FENCES_OFFSET(shape.stride()), (shape.words + 1) * 16U),
-			  0);
+	ASSERT_EQ(fence(page.data(), alex_low_fence), fence(before.data(), alex_low_fence));
+	if (page.node().right != ALEX_NO_BLOCK)
+	{
+		ASSERT_EQ(fence(page.data(), alex_high_fence), fence(before.data(), alex_high_fence));
+	}
 	ASSERT_NO_FATAL_FAILURE(expect_content(page, stored, shape.page_size, rng));
 	page.scribble_hole(rng);
 	ASSERT_NO_FATAL_FAILURE(expect_content(page, stored, shape.page_size, rng));
@@ -164,10 +181,10 @@ TEST_P(Codec, InitOverwritesGarbage)
 	EXPECT_EQ(page.node().right, 4U);
 	EXPECT_EQ(page.node().level, shape.level);
 	EXPECT_EQ(page.node().flags, 0);
-	EXPECT_EQ(page.free_bytes(), alex_node_capacity(shape.words, shape.level, shape.page_size));
+	EXPECT_GE(page.free_bytes(), alex_node_capacity(shape.words, shape.level, shape.page_size));
 	EXPECT_EQ(page.head().pd_special, shape.page_size - ALEX_SPECIAL_SIZE);
-	EXPECT_EQ(alex_compare(alex_low_fence(page.data()), low, shape.words), 0);
-	EXPECT_EQ(alex_compare(alex_high_fence(page.data()), high, shape.words), 0);
+	EXPECT_EQ(alex_compare(fence(page.data(), alex_low_fence).data(), low, shape.words), 0);
+	EXPECT_EQ(alex_compare(fence(page.data(), alex_high_fence).data(), high, shape.words), 0);
 	EXPECT_EQ(alex_fence_side(page.data(), low), 0);
 	EXPECT_EQ(alex_fence_side(page.data(), high), 1);
 	step_position(low, shape.words, false);
@@ -212,7 +229,7 @@ TEST(CodecWidths, AllWidths)
 /* The corners of the tie: greatest block and offset, with and without the ext bit. */
 TEST(CodecTies, Corners)
 {
-	for (const int words : {1, 2, 5, ALEX_MAX_WORDS})
+	for (const int words : {1, 2, 5, ALEX_MAX_FIXED_WORDS})
 	{
 		const Shape shape{words, 0, 8192};
 		Records records(shape.stride());

@@ -269,7 +269,7 @@ TEST_P(Killed, DeltaGrowsOverMarks)
 		}
 	}
 	/* a delta of the largest pages or records may be full before it meets marks */
-	if (shape.page_size <= 8192 && shape.words < ALEX_MAX_WORDS)
+	if (shape.page_size <= 8192 && shape.words < ALEX_MAX_FIXED_WORDS)
 	{
 		EXPECT_GT(covered, 0U) << "no mark was in the way";
 	}

@@ -65,23 +65,33 @@ disguise(Page &page, int words)
 	head.pd_pagesize_version = static_cast<uint16_t>(page.size() | 4);
 	node.magic = ALEX_NODE_MAGIC;
 	node.version = ALEX_FORMAT_VERSION;
-	node.words = static_cast<uint8_t>(words);
+	node.words = node.least = static_cast<uint16_t>(words);
 	node.level %= 4;
 	node.count %= ALEX_MAX_RECORDS + 1;
-	node.model_word = static_cast<uint8_t>(node.model_word % (words + 1));
+	/* one of many shares words and has zeros at the end */
+	const bool plain = node.unused % 2 == 0;
+	node.shared = static_cast<uint16_t>(!plain && node.shared % 4 == 0 ? node.shared / 4 % (words + 1) : 0);
+	const int keys = !plain && node.columns % 4 == 0 ? node.columns / 4 % (words - node.shared + 1) : words - node.shared;
+	node.columns = static_cast<uint8_t>(alex_stride(keys, node.level));
+	node.low_words = static_cast<uint16_t>(plain ? words : node.shared + node.low_words % (words - node.shared + 1));
+	node.high_words = static_cast<uint16_t>(plain ? words : node.shared + node.high_words % (words - node.shared + 1));
+	node.plain = alex_is_plain(&node);
+	node.high_room = static_cast<uint16_t>(words - node.shared);
+	const int columns = node.columns;
+	node.model_word = static_cast<uint8_t>(node.model_word % (keys + 1));
 	node.model_shift %= 64;
 	node.model_fraction %= 64;
 	node.radix |= 1;
-	for (int c = 0; c < page.stride(); c++)
+	for (int c = 0; c < columns; c++)
 		node.column[c].frame_log2 = 6 + node.column[c].frame_log2 % 11;
 
-	const uint32_t start = ALEX_FENCES_OFFSET(page.stride()) + 16U * (words + 1);
+	const uint32_t start = ALEX_FENCES_OFFSET(columns) + 8U * (node.low_words + node.high_room + 2);
 	const uint32_t room = head.pd_special - start;
 
-	for (int c = 0; c < page.stride(); c++)
+	for (int c = 0; c < columns; c++)
 		node.column[c].delta_bytes %= 9;
-	node.column[page.stride() - 1].delta_bytes |= 1;
-	node.column[page.stride() - 1].delta_bytes %= 8;
+	node.column[columns - 1].delta_bytes |= 1;
+	node.column[columns - 1].delta_bytes %= 8;
 	const uint32_t slot = page.slot_bytes();
 
 	head.pd_upper = static_cast<uint16_t>(head.pd_special - head.pd_upper % (std::min(room / slot, page.most_slots()) + 1) * slot);
@@ -113,7 +123,7 @@ disguise(Page &page, int words)
 		}
 	}
 	node.removed = static_cast<uint16_t>(note > 0 ? end | (node.removed % 4 == 3 ? ALEX_REMOVED_LIST : 0) : 0);
-	for (int c = 0; c < page.stride(); c++)
+	for (int c = 0; c < columns; c++)
 	{
 		/* as many frames as fit */
 		const uint32_t base = end - start;
@@ -136,7 +146,7 @@ exercise_box(const Page &page, int words, const Records &records, Rng &rng)
 
 	while (columns.words() > words)
 		columns = random_columns(4, rng);
-	columns.layout.words = static_cast<uint8_t>(words);
+	columns.layout.words = static_cast<uint16_t>(words);
 	for (const AlexColumnSpec &spec : columns.specs)
 		values.push_back(some_values(spec, 1 + below(rng, 5), rng));
 
@@ -178,7 +188,7 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 	if (alex_node_problem(page.data(), words, page_size) != nullptr)
 	{
 		/* the complete check may be called on anything */
-		uint64_t *scratch = scratch_of(ALEX_MAX_RECORD_WORDS, page_size);
+		uint64_t *scratch = scratch_of(ALEX_MAX_COLUMNS, page_size);
 
 		require(alex_node_validate(page.data(), words, page_size, scratch) != nullptr, "validate accepts a non-node");
 		return false;
@@ -237,9 +247,10 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 		require(got <= max, "collect returns at most max");
 
 		Page part(page_size);
-		alex_node_truncate(part.data(), page.data(), high);
-		if (problem == nullptr && alex_fence_side(page.data(), high) == 0 && alex_compare(alex_low_fence(page.data()), high, words) < 0)
+		const bool truncated = alex_node_truncate(part.data(), page.data(), high);
+		if (problem == nullptr && alex_fence_side(page.data(), high) == 0 && alex_compare(fence(page.data(), alex_low_fence).data(), high, words) < 0)
 		{
+			require(truncated, "there is room for a truncated node");
 			part.node().right = 77;
 			require(alex_node_validate(part.data(), words, page_size, scratch_of(stride, page_size, 1)) == nullptr, "truncated node is sound");
 		}
@@ -265,7 +276,7 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 		const auto max = static_cast<uint32_t>(1 + below(rng, 100));
 		Words out(static_cast<size_t>(max + delta) * stride);
 		bool more = false;
-		require(alex_collect_living(copy.data(), alex_low_fence(copy.data()), nullptr, below(rng, 2) == 0, max, out.get(), &more) <= max,
+		require(alex_collect_living(copy.data(), fence(copy.data(), alex_low_fence).data(), nullptr, below(rng, 2) == 0, max, out.get(), &more) <= max,
 				"collect returns at most max of the living");
 	}
 

@@ -22,7 +22,7 @@ extern "C" size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 namespace
 {
 
-constexpr int words_of[] = {1, 2, 5, ALEX_MAX_WORDS};
+constexpr int words_of[] = {1, 2, 5, ALEX_MAX_FIXED_WORDS};
 constexpr size_t recipe_head = 2;
 
 enum Kind
@@ -36,7 +36,7 @@ enum Kind
 uint32_t
 page_size_of(uint8_t choice)
 {
-	return words_of[choice & 3] == ALEX_MAX_WORDS || (choice >> 2 & 3) == 3 ? 8192 : 1024;
+	return words_of[choice & 3] == ALEX_MAX_FIXED_WORDS || (choice >> 2 & 3) == 3 ? 8192 : 1024;
 }
 
 } // namespace

@@ -165,8 +165,8 @@ expect_truncated(const Shape &shape, const Node &node, const uint64_t *high, uin
 	ASSERT_GE(page.head().pd_upper, node.page.head().pd_upper);
 	ASSERT_EQ(page.node().level, shape.level);
 	ASSERT_EQ(page.node().left, node.page.node().left);
-	ASSERT_EQ(alex_compare(alex_low_fence(page.data()), alex_low_fence(node.page.data()), shape.words), 0);
-	ASSERT_EQ(alex_compare(alex_high_fence(page.data()), high, shape.words), 0);
+	ASSERT_EQ(alex_compare(fence(page.data(), alex_low_fence).data(), fence(node.page.data(), alex_low_fence).data(), shape.words), 0);
+	ASSERT_EQ(alex_compare(fence(page.data(), alex_high_fence).data(), high, shape.words), 0);
 
 	page.node().right = 77;
 	page.scribble_hole(rng);

@@ -22,6 +22,7 @@ public:
 		nodes.left = left.data();
 		nodes.right = right.data();
 		nodes.fitted = 0;
+		nodes.words = page.node().words;
 	}
 
 	Page left;
@@ -49,7 +50,7 @@ expect_sound(const Page &page, const Shape &shape, const uint64_t *low)
 
 	ASSERT_EQ(problem, nullptr) << problem;
 	ASSERT_EQ(page.node().level, shape.level);
-	ASSERT_EQ(alex_compare(alex_low_fence(page.data()), low, shape.words), 0) << "the low fence";
+	ASSERT_EQ(alex_compare(fence(page.data(), alex_low_fence).data(), low, shape.words), 0) << "the low fence";
 }
 
 class Changing : public ::testing::TestWithParam<Shape>
@@ -86,7 +87,7 @@ protected:
 
 			wanted.add(zeros); /* room for the new one */
 			ASSERT_TRUE(alex_change_node(page.data(), wanted.data(), n, fresh, ALEX_DEFAULT_FILLFACTOR, &step.nodes));
-			ASSERT_NO_FATAL_FAILURE(expect_sound(step.left, shape, alex_low_fence(page.data())));
+			ASSERT_NO_FATAL_FAILURE(expect_sound(step.left, shape, fence(page.data(), alex_low_fence).data()));
 			ASSERT_EQ(step.left.node().left, left_link);
 			ASSERT_EQ(step.left.node().flags, page.node().flags);
 			if (!step.nodes.split)
@@ -102,10 +103,10 @@ protected:
 			splits_++;
 			truncations_ += step.nodes.truncated;
 			ASSERT_NO_FATAL_FAILURE(expect_sound(step.right, shape, step.nodes.separator));
-			ASSERT_EQ(alex_compare(alex_high_fence(step.left.data()), step.nodes.separator, words), 0);
+			ASSERT_EQ(alex_compare(fence(step.left.data(), alex_high_fence).data(), step.nodes.separator, words), 0);
 			ASSERT_EQ(step.right.node().right, right_link);
 			ASSERT_TRUE(right_link == ALEX_NO_BLOCK ||
-						alex_compare(alex_high_fence(step.right.data()), alex_high_fence(page.data()), words) == 0);
+						alex_compare(fence(step.right.data(), alex_high_fence).data(), fence(page.data(), alex_high_fence).data(), words) == 0);
 			ASSERT_TRUE(step.nodes.truncated || !step.nodes.again);
 
 			const Records right = decoded(step.right);
@@ -352,13 +353,14 @@ TEST(Policy, MarksHaveRoom)
 TEST(Policy, RecordsThatFitNowhere)
 {
 	/* a record whose frames alone need more than the page */
-	const int words = 4;
-	const uint64_t low[ALEX_MAX_WORDS + 1] = {};
+	const int words = 8;
+	const uint64_t low[ALEX_MAX_FIXED_WORDS + 1] = {};
 	Page page(256);
 	Change change(page);
 	uint64_t record[ALEX_MAX_RECORD_WORDS * 2] = {1, 2, 3, 4, 5};
 
 	alex_node_init(page.data(), 256, words, 0, low, nullptr, 7, ALEX_NO_BLOCK);
+	change.nodes.words = words;
 	EXPECT_FALSE(alex_change_node(page.data(), record, 0, record + ALEX_MAX_RECORD_WORDS, 97, &change.nodes));
 }
 

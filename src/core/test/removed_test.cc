@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "../alex_policy.h"
 #include "test_util.h"
 
 using namespace alex_test;
@@ -194,7 +195,7 @@ TEST_P(Removed, LeavesTheOthers)
 						{
 							std::vector<uint64_t> out((records.size() + alex_delta_count(page.data())) * shape.stride());
 							bool more;
-							const uint32_t n = alex_collect_living(page.data(), alex_low_fence(page.data()), nullptr, backward, static_cast<uint32_t>(records.size()), out.data(), &more);
+							const uint32_t n = alex_collect_living(page.data(), fence(page.data(), alex_low_fence).data(), nullptr, backward, static_cast<uint32_t>(records.size()), out.data(), &more);
 
 							ASSERT_EQ(n, living.size());
 							ASSERT_FALSE(more);
@@ -226,7 +227,7 @@ TEST_P(Removed, LeavesTheOthers)
 
 					/* and the merges */
 					Page merged = empty_node(shape, records, 0, records.size());
-					std::memcpy(alex_low_fence(merged.data()), alex_low_fence(page.data()), sizeof(uint64_t) * (shape.words + 1));
+					alex_node_successor(merged.data(), page.data());
 					const uint64_t *last = records[records.size() - 1];
 					uint64_t next[ALEX_MAX_RECORD_WORDS];
 					std::copy_n(last, shape.stride(), next);

@@ -138,9 +138,9 @@ public:
 				}
 			}
 			else if (backward)
-				block = alex_compare(alex_low_fence(leaf.data()), from.data(), words_) <= 0 ? ALEX_NO_BLOCK : leaf.node().left;
+				block = alex_compare(fence(leaf.data(), alex_low_fence).data(), from.data(), words_) <= 0 ? ALEX_NO_BLOCK : leaf.node().left;
 			else if (leaf.node().right == ALEX_NO_BLOCK ||
-					 (!to.empty() && alex_compare(alex_high_fence(leaf.data()), to.data(), words_) >= 0))
+					 (!to.empty() && alex_compare(fence(leaf.data(), alex_high_fence).data(), to.data(), words_) >= 0))
 				block = ALEX_NO_BLOCK;
 			else
 				block = leaf.node().right;
@@ -169,11 +169,11 @@ public:
 				if (kept == n || replace(block, kept, nullptr, 0))
 					break;
 				/* the right part is done with; the left is as it was */
-				const uint64_t *high = alex_high_fence(pages_[block].data());
+				const std::vector<uint64_t> high = fence(pages_[block].data(), alex_high_fence);
 				const uint32_t left = alex_decode(pages_[block].data(), buffer_.data());
 				for (uint32_t i = 0; i < left; i++)
 				{
-					check(alex_compare(record(i, 0), high, words_) < 0, "a truncated node keeps a record too many");
+					check(alex_compare(record(i, 0), high.data(), words_) < 0, "a truncated node keeps a record too many");
 					removed -= dead(record(i, 0));
 				}
 			}
@@ -214,11 +214,11 @@ public:
 				else if (!last)
 					std::copy_n(level_records[first + n], words_ + 1, high);
 				if (level > 0 || first > 0)
-					block = add_page(level, low, nullptr, left, ALEX_NO_BLOCK);
+					block = add_page(level, low, last ? nullptr : high, left, ALEX_NO_BLOCK);
+				else if (!last)
+					alex_node_init(pages_[block].data(), page_size_, words_, level, low, high, left, ALEX_NO_BLOCK);
 				if (left != ALEX_NO_BLOCK)
 					pages_[left].node().right = block;
-				if (!last)
-					std::copy_n(high, words_ + 1, alex_high_fence(pages_[block].data()));
 				check(alex_node_store_planned(pages_[block].data(), &plan, columns.data()), "what fits cannot be stored");
 				low[words_ + 1] = block;
 				parents.add(low);
@@ -278,16 +278,16 @@ public:
 				check(page.node().level == level, "siblings are of different levels");
 				check(page.node().left == left, "the left link is wrong");
 				if (left == ALEX_NO_BLOCK)
-					check(alex_compare(alex_low_fence(page.data()), zeros, words_) == 0, "the leftmost node has a low fence");
+					check(alex_compare(fence(page.data(), alex_low_fence).data(), zeros, words_) == 0, "the leftmost node has a low fence");
 				else
-					check(alex_compare(alex_low_fence(page.data()), alex_high_fence(pages_[left].data()), words_) == 0,
+					check(alex_compare(fence(page.data(), alex_low_fence).data(), fence(pages_[left].data(), alex_high_fence).data(), words_) == 0,
 						  "the fences of siblings differ");
 				if (level < height() - 1)
 				{
 					check(i * (words_ + 2) < expected.size(), "a node has no parent");
 					const uint64_t *parent = &expected[i * (words_ + 2)];
 					check(parent[words_ + 1] == block, "parents and siblings are in different order");
-					check(alex_compare(parent, alex_low_fence(page.data()), words_) == 0, "a separator is not the low fence");
+					check(alex_compare(parent, fence(page.data(), alex_low_fence).data(), words_) == 0, "a separator is not the low fence");
 				}
 				const uint32_t n = alex_decode(page.data(), scratch);
 				check(n == alex_record_count(page.data()), "the count of records is wrong");
@@ -387,13 +387,15 @@ private:
 		{
 			const uint32_t block = find(level, fresh);
 			Page &page = pages_[block];
-			AlexNewNodes nodes = new_nodes(0);
 
 			if (alex_delta_prepare(page.data(), fresh, std::min(delta_limit_, alex_delta_limit(page.data())), &slot))
 			{
 				alex_delta_put(page.data(), &slot);
 				return;
 			}
+
+			AlexNewNodes nodes = new_nodes(0);
+
 			check(step < max_steps, "an insert takes too many splits");
 			if (alex_change_append(page.data(), fresh, 0, &nodes))
 			{
@@ -416,6 +418,7 @@ private:
 
 		nodes.left = left_.data();
 		nodes.right = right_.data();
+		nodes.words = words_;
 		nodes.fitted = fitted;
 		return nodes;
 	}

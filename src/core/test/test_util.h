@@ -73,7 +73,7 @@ public:
 	uint32_t
 	slot_bytes() const
 	{
-		return std::accumulate(node().column, node().column + stride(), 0U,
+		return std::accumulate(node().column, node().column + node().columns, 0U,
 							   [](uint32_t sum, const AlexNodeColumn &c) { return sum + c.delta_bytes; });
 	}
 	uint32_t slots() const { return (head().pd_special - head().pd_upper) / slot_bytes(); }
@@ -85,15 +85,16 @@ public:
 	slot_fits(const uint64_t *record) const
 	{
 		bool shared = true;
+		const int keys = node().columns - (node().level > 0 ? 2 : 1);
 
-		for (int c = 0; c < stride(); c++)
+		for (int c = 0; c < node().columns; c++)
 		{
 			const int width = node().column[c].delta_bytes;
-			uint64_t value = record[c];
+			uint64_t value = record[c < keys ? node().shared + c : node().words + c - keys];
 
-			if (c < node().words && shared)
-				value -= alex_low_fence(data())[c];
-			if (c == node().words && node().level == 0 && width < 7)
+			if (c < keys && shared)
+				value -= alex_low_word(data(), node().shared + c);
+			if (c == keys && node().level == 0 && width < 7)
 			{
 				if (value >> 48 != 0 || (value & 0xFFFF) >= 2048)
 					return false;
@@ -121,6 +122,16 @@ private:
 	uint32_t size_;
 	std::unique_ptr<uint64_t[]> words_;
 };
+
+/* A fence of a node, which alex_low_fence() or alex_high_fence() copies. */
+inline std::vector<uint64_t>
+fence(const void *page, uint64_t *(*copy)(const void *, uint64_t *))
+{
+	std::vector<uint64_t> position(alex_cheader(page)->words + 1);
+
+	copy(page, position.data());
+	return position;
+}
 
 /* Adds a record to a delta; false: there is no room for it. */
 inline bool
@@ -167,7 +178,7 @@ all_shapes()
 		shapes.push_back({8, level, 32768});
 		/* many words, of which a page holds few records if they all differ */
 		shapes.push_back({16, level, 8192});
-		shapes.push_back({ALEX_MAX_WORDS, level, 8192});
+		shapes.push_back({ALEX_MAX_FIXED_WORDS, level, 8192});
 	}
 	return shapes;
 }
@@ -390,9 +401,14 @@ struct Node
 inline Node
 full_node(const Shape &shape, const Records &records, unsigned delta_share, Rng &rng)
 {
-	const uint32_t capacity = alex_node_capacity(shape.words, shape.level, shape.page_size);
+	const auto most = static_cast<uint32_t>(records.size());
 	const uint32_t record_bytes = static_cast<uint32_t>(shape.stride()) * 8;
-	uint32_t n = alex_fit(records.data(), static_cast<uint32_t>(records.size()), shape.words, shape.level, capacity, false, 0);
+	uint32_t capacity = alex_node_capacity(shape.words, shape.level, shape.page_size);
+	uint32_t n = alex_fit(records.data(), most, shape.words, shape.level, capacity, false, 0);
+
+	/* what its fences leave */
+	capacity = empty_node(shape, records, 0, n).free_bytes();
+	n = alex_fit(records.data(), most, shape.words, shape.level, capacity, false, n);
 
 	std::vector<bool> unfit(n); /* for the slots, so it goes to the base */
 

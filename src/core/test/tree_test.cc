@@ -216,9 +216,9 @@ all_cases()
 			cases.push_back({set, words});
 	/* all of them would take long, and hardly differ in so many words */
 	for (const DataSet &set : wide_sets())
-		cases.push_back({set, ALEX_MAX_WORDS});
-	cases.push_back({datasets()[0], ALEX_MAX_WORDS});
-	cases.push_back({breakers()[0], ALEX_MAX_WORDS});
+		cases.push_back({set, ALEX_MAX_FIXED_WORDS});
+	cases.push_back({datasets()[0], ALEX_MAX_FIXED_WORDS});
+	cases.push_back({breakers()[0], ALEX_MAX_FIXED_WORDS});
 	return cases;
 }
 

@@ -39,12 +39,16 @@ protected:
 				fresh.add(full.records[i]);
 		}
 		node.head().pd_upper = node.head().pd_special;
-		for (int c = 0; c < shape.stride(); c++)
+		for (int c = 0; c < node.node().columns; c++)
 			node.node().column[c].delta_bytes = 8;
 		for (size_t i = 0; i < fresh.size() && add_fresh(node, fresh[i]);)
 			i++;
 
 		ASSERT_NE(node.node().right, ALEX_NO_BLOCK);
+		/* so both fences are stored alike, but for a word that they share */
+		ASSERT_LE(node.node().shared, 1);
+		ASSERT_GE(node.node().low_words, std::min(shape.words, 2));
+		ASSERT_EQ(node.node().high_words, node.node().low_words);
 		ASSERT_GT(node.node().count, 2U);
 		ASSERT_GT(alex_delta_count(node.data()), 1U);
 		sound = std::make_unique<Page>(node);
@@ -62,7 +66,7 @@ protected:
 	validate(const Page &page) const
 	{
 		return alex_node_validate(page.data(), GetParam().words, GetParam().page_size,
-								  scratch_of(ALEX_MAX_RECORD_WORDS, GetParam().page_size));
+								  scratch_of(ALEX_MAX_COLUMNS, GetParam().page_size));
 	}
 
 	/* Damage that the cheap check has to see, as the offsets that others rely on are wrong. */
@@ -88,7 +92,7 @@ protected:
 		exercise(page, GetParam().words, rng);
 	}
 
-	/* A record in the delta; its first word as the distance from the low fence's. */
+	/* A record in the delta, from the first word on that the fences do not share; that as the distance from the low fence's. */
 	uint64_t *
 	delta(Page &page, uint32_t i) const
 	{
@@ -98,8 +102,23 @@ protected:
 	void
 	set_delta(Page &page, uint32_t i, const uint64_t *position) const
 	{
-		std::copy_n(position, GetParam().words + 1, delta(page, i));
-		delta(page, i)[0] -= alex_low_fence(page.data())[0];
+		const int shared = page.node().shared;
+
+		std::copy_n(position + shared, GetParam().words + 1 - shared, delta(page, i));
+		delta(page, i)[0] -= alex_low_word(page.data(), shared);
+	}
+
+	/* The fences from there on. */
+	uint64_t *low_of(Page &page) const { return const_cast<uint64_t *>(alex_stored_low(page.data())) + page.node().shared; }
+	uint64_t *high_of(Page &page) const { return const_cast<uint64_t *>(alex_stored_high(page.data())); }
+
+	static int fence_words(const Page &page) { return page.node().low_words - page.node().shared; }
+
+	/* Where the base begins. */
+	static uint16_t
+	start_of(const Page &page)
+	{
+		return static_cast<uint16_t>(ALEX_FENCES_OFFSET(page.node().columns) + 8 * (page.node().low_words + page.node().high_room + 2));
 	}
 
 	/* Frame f of a column. */
@@ -129,21 +148,31 @@ TEST_P(Validate, PageHead)
 	expect_problem("all zeroes", [](Page &p) { std::memset(p.data(), 0, p.size()); });
 	expect_problem("all ones", [](Page &p) { std::memset(p.data(), 0xFF, p.size()); });
 	expect_problem("slots with a column of 9 bytes", [](Page &p) { p.node().column[0].delta_bytes = 9; });
-	expect_problem("slots that cannot say they are in use", [](Page &p) { p.node().column[p.stride() - 1].delta_bytes = 0; });
+	expect_problem("slots that cannot say they are in use", [](Page &p) { p.node().column[p.node().columns - 1].delta_bytes = 0; });
 	expect_problem("too many slots", [](Page &p) {
-		for (int c = 0; c < p.stride(); c++)
+		for (int c = 0; c < p.node().columns; c++)
 			p.node().column[c].delta_bytes = 0;
-		p.node().column[p.stride() - 1].delta_bytes = 1;
+		p.node().column[p.node().columns - 1].delta_bytes = 1;
 		p.node().count = 0;
-		p.head().pd_lower = static_cast<uint16_t>(ALEX_FENCES_OFFSET(p.stride()) + 16 * (p.node().words + 1));
-		for (int c = 0; c < p.stride(); c++)
+		p.head().pd_lower = start_of(p);
+		for (int c = 0; c < p.node().columns; c++)
 			p.node().column[c].column_start = p.head().pd_lower;
 		p.head().pd_upper = static_cast<uint16_t>(p.head().pd_special - p.most_slots() - 1);
 	});
 	expect_problem("magic", [](Page &p) { p.node().magic ^= 1; });
 	expect_problem("newer version", [](Page &p) { p.node().version++; });
 	expect_problem("no words", [](Page &p) { p.node().words = 0; });
-	expect_problem("too many words", [](Page &p) { p.node().words = ALEX_MAX_WORDS + 1; });
+	expect_problem("another least number of words", [](Page &p) { p.node().least++; });
+	expect_problem("no columns", [](Page &p) { p.node().columns = 0; });
+	expect_problem("a column more than words", [](Page &p) { p.node().columns++; });
+	expect_problem("very many columns", [](Page &p) { p.node().columns = 255; });
+	expect_problem("a low fence too long", [](Page &p) { p.node().low_words = static_cast<uint16_t>(p.node().words + 1); });
+	expect_problem("a low fence too short", [](Page &p) { p.node().shared = 1, p.node().low_words = 0; });
+	expect_problem("a high fence too long", [](Page &p) { p.node().high_words = static_cast<uint16_t>(p.node().words + 1); });
+	expect_problem("no high fence", [](Page &p) { p.node().high_words = ALEX_NO_FENCE; });
+	expect_problem("very much room", [](Page &p) { p.node().high_room = UINT16_MAX; });
+	expect_problem("more shared words than words", [](Page &p) { p.node().shared = static_cast<uint16_t>(p.node().words + 1); });
+	expect_problem("too many words", [](Page &p) { p.node().words = ALEX_MAX_FIXED_WORDS + 1; });
 	expect_problem("other words", [](Page &p) { p.node().words ^= 3; });
 	expect_problem("level", [](Page &p) { p.node().level = 255; });
 	expect_problem("page size", [=](Page &p) { p.head().pd_pagesize_version = static_cast<uint16_t>(page_size / 2 | 4); });
@@ -153,18 +182,18 @@ TEST_P(Validate, PageHead)
 	expect_problem("pd_upper beyond pd_special", [](Page &p) { p.head().pd_upper = static_cast<uint16_t>(p.head().pd_special + 16); });
 	expect_problem("pd_upper inside a record", [](Page &p) { p.head().pd_upper += 8; });
 	expect_problem("pd_upper unaligned", [](Page &p) { p.head().pd_upper += 1; });
-	expect_problem("pd_lower inside the header", [](Page &p) { p.head().pd_lower = ALEX_FENCES_OFFSET(p.stride()); });
+	expect_problem("pd_lower inside the header", [](Page &p) { p.head().pd_lower = ALEX_FENCES_OFFSET(p.node().columns); });
 	expect_problem("pd_lower zero", [](Page &p) { p.head().pd_lower = 0; });
 	expect_problem("pd_lower beyond pd_upper", [](Page &p) { p.head().pd_lower = static_cast<uint16_t>(p.head().pd_upper + 8); });
 }
 
 TEST_P(Validate, NodeHeader)
 {
-	const int columns = GetParam().stride();
+	const int columns = sound->node().columns;
 
 	expect_problem("count too large", [](Page &p) { p.node().count = ALEX_MAX_RECORDS + 1; });
 	expect_problem("count of all ones", [](Page &p) { p.node().count = UINT32_MAX; });
-	expect_problem("model word", [](Page &p) { p.node().model_word = static_cast<uint8_t>(p.node().words + 1); });
+	expect_problem("model word", [](Page &p) { p.node().model_word = static_cast<uint8_t>(p.node().columns); });
 	expect_problem("model shift", [](Page &p) { p.node().model_shift = 64; });
 	if (GetParam().level == 0)
 		expect_problem("radix", [](Page &p) { p.node().radix = 0; });
@@ -184,25 +213,28 @@ TEST_P(Validate, NodeHeader)
 		p.head().pd_lower += 8;
 	});
 	expect_invalid("the last column is cut", [](Page &p) { p.head().pd_lower -= 8; });
-	expect_invalid("model word behind one that varies", [](Page &p) { p.node().model_word = p.node().words; });
+	expect_invalid("model word behind one that varies", [](Page &p) { p.node().model_word = static_cast<uint8_t>(p.node().columns - (p.node().level > 0 ? 2 : 1)); });
 }
 
 TEST_P(Validate, Fences)
 {
 	const int words = GetParam().words;
 
-	expect_invalid("fences swapped", [=](Page &p) {
-		std::swap_ranges(alex_low_fence(p.data()), alex_low_fence(p.data()) + words + 1, alex_high_fence(p.data()));
+	expect_invalid("fences swapped", [=, this](Page &p) {
+		std::swap_ranges(low_of(p), low_of(p) + fence_words(p) + 1, high_of(p));
 	});
-	expect_invalid("fences equal", [=](Page &p) {
-		std::copy_n(alex_low_fence(p.data()), words + 1, alex_high_fence(p.data()));
+	expect_invalid("fences equal", [=, this](Page &p) {
+		std::copy_n(low_of(p), fence_words(p) + 1, high_of(p));
 	});
-	expect_invalid("first record before the low fence", [=](Page &p) { step_position(alex_low_fence(p.data()), words, true); });
-	expect_invalid("last record beyond the high fence", [=](Page &p) {
+	expect_invalid("first record before the low fence", [=, this](Page &p) { step_position(low_of(p), fence_words(p), true); });
+	expect_invalid("last record beyond the high fence", [=, this](Page &p) {
 		std::vector<uint64_t> records(static_cast<size_t>(alex_record_count(p.data())) * p.stride());
 
 		alex_decode(p.data(), records.data());
-		std::copy_n(records.end() - p.stride(), words + 1, alex_high_fence(p.data()));
+		const auto last = records.end() - p.stride();
+
+		std::copy_n(last + p.node().shared, fence_words(p), high_of(p));
+		high_of(p)[fence_words(p)] = last[words];
 	});
 }
 
@@ -213,33 +245,33 @@ TEST_P(Validate, Delta)
 	expect_invalid("delta record before the low fence", [=, this](Page &p) {
 		uint64_t position[position_max];
 
-		std::copy_n(alex_low_fence(p.data()), words + 1, position);
+		std::copy_n(fence(p.data(), alex_low_fence).data(), words + 1, position);
 		step_position(position, words, false);
 		set_delta(p, 0, position);
 	});
-	expect_invalid("delta record at the high fence", [=, this](Page &p) { set_delta(p, 1, alex_high_fence(p.data())); });
-	expect_invalid("delta record twice", [=, this](Page &p) { std::copy_n(delta(p, 0), words + 1, delta(p, 1)); });
+	expect_invalid("delta record at the high fence", [=, this](Page &p) { set_delta(p, 1, fence(p.data(), alex_high_fence).data()); });
+	expect_invalid("delta record twice", [=, this](Page &p) { std::copy_n(delta(p, 0), p.node().columns, delta(p, 1)); });
 	expect_invalid("delta record also in the base", [=, this](Page &p) {
 		uint64_t record[ALEX_MAX_RECORD_WORDS];
 
 		alex_read(p.data(), p.node().count / 2, record);
 		set_delta(p, 1, record);
 	});
-	expect_invalid("an empty slot among those in use", [=, this](Page &p) { std::fill_n(delta(p, 0), p.stride(), 0); });
+	expect_invalid("an empty slot among those in use", [=, this](Page &p) { std::fill_n(delta(p, 0), p.node().columns, 0); });
 	expect_invalid("something in an empty slot", [=, this](Page &p) {
 		p.head().pd_upper = static_cast<uint16_t>(p.head().pd_upper - (alex_delta_count(p.data()) == p.slots() ? p.slot_bytes() : 0));
-		std::fill_n(delta(p, p.slots() - 1), p.stride(), 0);
+		std::fill_n(delta(p, p.slots() - 1), p.node().columns, 0);
 		*delta(p, p.slots() - 1) = 1;
 	});
 	if (GetParam().level > 0)
 	{
-		expect_invalid("child that is no block", [=, this](Page &p) { delta(p, 0)[words + 1] = ALEX_NO_BLOCK; });
-		expect_invalid("child beyond 32 bits", [=, this](Page &p) { delta(p, 0)[words + 1] |= UINT64_C(1) << 40; });
+		expect_invalid("child that is no block", [=, this](Page &p) { delta(p, 0)[words + 1 - p.node().shared] = ALEX_NO_BLOCK; });
+		expect_invalid("child beyond 32 bits", [=, this](Page &p) { delta(p, 0)[words + 1 - p.node().shared] |= UINT64_C(1) << 40; });
 	}
 	else
 	{
-		expect_invalid("heap offset zero", [=, this](Page &p) { delta(p, 0)[words] &= ~UINT64_C(0xFFFF); });
-		expect_invalid("bit above ext", [=, this](Page &p) { delta(p, 0)[words] |= UINT64_C(1) << 63; });
+		expect_invalid("heap offset zero", [=, this](Page &p) { delta(p, 0)[words - p.node().shared] &= ~UINT64_C(0xFFFF); });
+		expect_invalid("bit above ext", [=, this](Page &p) { delta(p, 0)[words - p.node().shared] |= UINT64_C(1) << 63; });
 	}
 }
 
@@ -292,7 +324,7 @@ TEST_P(Validate, Removed)
 			p.bytes()[p.head().pd_lower - 1] |= 0x80;
 		});
 	}
-	if (GetParam().page_size == 1024 || GetParam().words == ALEX_MAX_WORDS)
+	if (GetParam().page_size == 1024 || GetParam().words == ALEX_MAX_FIXED_WORDS)
 		return; /* too few records for a list of two */
 	expect_invalid("a record listed twice", [=](Page &p) {
 		remove(p, 20);
@@ -309,7 +341,7 @@ TEST_P(Validate, Removed)
 
 TEST_P(Validate, Frames)
 {
-	for (int c = 0; c < GetParam().stride(); c++)
+	for (int c = 0; c < sound->node().columns; c++)
 	{
 		SCOPED_TRACE(c);
 		expect_invalid("width above 64", [=, this](Page &p) {
@@ -352,7 +384,7 @@ TEST_P(Validate, Frames)
 /* Where the note is is checked whenever a page is locked: it ends at pd_lower, and columns end before it. */
 TEST_P(Validate, RemovedAtFirstSight)
 {
-	const auto start = static_cast<uint16_t>(ALEX_FENCES_OFFSET(GetParam().stride()) + 16 * (GetParam().words + 1));
+	const auto start = start_of(*sound);
 
 	if (GetParam().level > 0)
 	{
@@ -387,13 +419,13 @@ TEST_P(Validate, RemovedAtFirstSight)
 	ASSERT_STREQ(validate(*sound), nullptr);
 	ASSERT_GT(alex_removed_count(sound->data()), 0U);
 
-	expect_problem("bits before the base", [](Page &p) { p.node().removed = ALEX_FENCES_OFFSET(p.stride()); });
+	expect_problem("bits before the base", [](Page &p) { p.node().removed = ALEX_FENCES_OFFSET(p.node().columns); });
 	expect_problem("bits at the start of the page", [](Page &p) { p.node().removed = 8; });
 	expect_problem("bits beyond the page", [](Page &p) { p.node().removed = UINT16_MAX; });
 	expect_problem("bits that end early", [](Page &p) { p.node().removed--; });
 	expect_problem("bits that end late", [](Page &p) { p.node().removed++; });
 	expect_problem("a column of bits", [=](Page &p) {
-		for (int c = 0; c < p.stride(); c++)
+		for (int c = 0; c < p.node().columns; c++)
 		{
 			p.node().column[c].frame_log2 = 16;
 			p.node().column[c].column_start = start;
