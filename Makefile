@@ -52,8 +52,8 @@ ifeq ($(pg_version),)
 $(error cannot run "$(PG_CONFIG)": install the server development files (Debian: postgresql-server-dev-NN) or set PG_CONFIG=/path/to/pg_config)
 endif
 pg_major := $(firstword $(subst ., ,$(shell echo '$(pg_version)' | sed -e 's/^[^0-9]*//' -e 's/[^0-9.].*//')))
-ifeq ($(filter 15 16 17 18,$(pg_major)),)
-$(error omen_alex needs PostgreSQL 15, 16, 17 or 18, but "$(PG_CONFIG)" belongs to $(pg_version))
+ifeq ($(filter 15 16 17 18 19,$(pg_major)),)
+$(error omen_alex needs PostgreSQL 15, 16, 17, 18 or 19, but "$(PG_CONFIG)" belongs to $(pg_version))
 endif
 
 # Make looks for objects along VPATH too, so an in-tree build would leak into this one.

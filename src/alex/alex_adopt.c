@@ -184,7 +184,7 @@ become_alex(Oid indexid, Oid method)
 		storage = RelationGetSmgr(index);
 		smgrdounlinkall(&storage, 1, false);
 		smgrcreate(RelationGetSmgr(index), MAIN_FORKNUM, false);
-		index_build(heap, index, BuildIndexInfo(index), false, false);
+		compat_index_build(heap, index, BuildIndexInfo(index));
 		index_close(index, NoLock);
 	}
 	table_close(heap, NoLock);

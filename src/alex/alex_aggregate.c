@@ -19,6 +19,7 @@
 #include "alex_aggregate.h"
 
 #include "access/genam.h"
+#include "access/tableam.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"

@@ -52,7 +52,7 @@ alex_ahead_begin(IndexScanDesc scan, MemoryContext context)
 	if (heap == NULL || scan->xs_heapfetch == NULL || scan->xs_want_itup || RelationUsesLocalBuffers(heap))
 		return NULL;
 	/* where they keep the buffer is known of these two, whose pages have line pointers at the same place */
-	omen = heap->rd_tableam->index_fetch_begin == omen_index_fetch_begin;
+	omen = heap->rd_tableam->tuple_lock == omen_tuple_lock;
 	if (!omen && heap->rd_tableam != GetHeapamTableAmRoutine())
 		return NULL;
 
@@ -128,7 +128,7 @@ prefetch_row(AlexAhead *ahead, ItemPointer tid)
 }
 
 /*
- * Pins the page of the row to be returned, for heapam_index_fetch_tuple(), the same in 15 to 18: it keeps the page of the last row pinned and looks
+ * Pins the page of the row to be returned, for heapam_index_fetch_tuple(), in 15 to 19: it keeps the page of the last row pinned and looks
  * for a page only if that is another one. A page that it goes to is pruned, so that is done here.
  */
 static Buffer
@@ -139,8 +139,10 @@ go_to_page(IndexScanDesc scan, BlockNumber block, Buffer hint)
 	if (BufferIsValid(fetch->xs_cbuf))
 		ReleaseBuffer(fetch->xs_cbuf);
 	fetch->xs_cbuf = InvalidBuffer;
+	compat_note_heap_block(fetch, InvalidBlockNumber);
 	fetch->xs_cbuf = recent_page(scan->heapRelation, block, hint);
-	heap_page_prune_opt(scan->heapRelation, fetch->xs_cbuf);
+	compat_note_heap_block(fetch, block);
+	compat_heap_prune_opt(scan->heapRelation, fetch->xs_cbuf, &fetch->xs_vmbuffer, fetch->xs_base.flags & SO_HINT_REL_READ_ONLY);
 	return fetch->xs_cbuf;
 }
 

@@ -156,7 +156,7 @@ alex_add_constraint(Oid indexid, const char *name, char type, bool is_deferrable
 	Relation	index;
 	IndexInfo  *info;
 	bool		primary = type == CONSTRAINT_PRIMARY;
-	bits16		flags = 0;
+	uint16		flags = 0;
 
 	PreventCommandIfReadOnly("ALTER TABLE");
 	if (!OidIsValid(heapid))

@@ -118,7 +118,7 @@ column_problem(Relation index, int column, Oid type, Oid method)
 static char *
 find_columns_problem(Relation heap, Relation index, Oid method)
 {
-	IndexAmRoutine *routine = GetIndexAmRoutineByAmId(method, false);
+	CompatIndexRoutine routine = GetIndexAmRoutineByAmId(method, false);
 	int			keys = index->rd_index->indnkeyatts;
 	List	   *expressions = RelationGetIndexExpressions(index);
 	char	   *problem = NULL;

@@ -23,6 +23,7 @@
 #include "alex_cuts.h"
 #include "alex_image.h"
 #include "alex_strings.h"
+#include "compat_datetime.h"
 
 /* A cut lies right before or right after an image. */
 typedef struct Cut

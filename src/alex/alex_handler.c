@@ -67,7 +67,7 @@ alexproperty(Oid index, int column, IndexAMProperty property, const char *name, 
 Datum
 alexhandler(PG_FUNCTION_ARGS)
 {
-	IndexAmRoutine *am = makeNode(IndexAmRoutine);
+	IndexAmRoutine *am = compat_new_routine();
 
 	am->amstrategies = BTMaxStrategyNumber;
 	am->amsupport = BTNProcs;	/* btree's numbers with btree's meanings: 18 checks that, and alex_foreign_key.c builds on it */

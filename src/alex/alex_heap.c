@@ -241,7 +241,7 @@ alex_heap_scan(Relation heap, Relation rel, IndexInfo *info, ParallelTableScanDe
 
 	if (!is_plain(heap, info))
 		return table_index_build_scan(heap, rel, info, true, progress, callback, state,
-									  shared ? table_beginscan_parallel(heap, shared) : NULL);
+									  shared ? compat_beginscan_parallel(heap, shared) : NULL);
 
 	scan.columns = info->ii_NumIndexAttrs;
 	scan.attributes = info->ii_IndexAttrNumbers;

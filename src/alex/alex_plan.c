@@ -29,6 +29,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
 #include "optimizer/plancat.h"
 #include "optimizer/restrictinfo.h"
 #include "utils/builtins.h"
@@ -49,7 +50,7 @@ typedef struct Mirror
 	Oid			btree_family;	/* InvalidOid: none that can be shown */
 } Mirror;
 
-static get_relation_info_hook_type next_hook;
+static compat_relation_hook_type next_hook;
 static HTAB *mirrors;
 static bool mirrors_outdated;
 
@@ -141,14 +142,14 @@ mirrored_family(Oid family, Oid type)
 bool
 alex_shown_index(const IndexOptInfo *index)
 {
-	IndexAmRoutine *am;
+	CompatIndexRoutine am;
 	bool		ours;
 
 	if (index->amcostestimate != NULL || index->relam < FirstNormalObjectId)
 		return index->amcostestimate == alexcostestimate;
 	am = GetIndexAmRoutineByAmId(index->relam, false);
 	ours = am->amcostestimate == alexcostestimate;
-	pfree(am);
+	compat_free_routine(am);
 	return ours;
 }
 
@@ -174,12 +175,12 @@ show_as_btree(IndexOptInfo *index)
 }
 
 static void
-show_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+show_indexes(COMPAT_RELATION_HOOK_ARGS)
 {
 	ListCell   *cell;
 
 	if (next_hook != NULL)
-		next_hook(root, relid, inhparent, rel);
+		next_hook(COMPAT_RELATION_HOOK_PASS);
 	foreach(cell, rel->indexlist)
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, cell);
@@ -192,8 +193,8 @@ show_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
 void
 alex_install_planner_hook(void)
 {
-	next_hook = get_relation_info_hook;
-	get_relation_info_hook = show_indexes;
+	next_hook = compat_relation_hook;
+	compat_relation_hook = show_indexes;
 	CacheRegisterSyscacheCallback(AMOPOPID, operators_changed, (Datum) 0);
 }
 

@@ -176,7 +176,7 @@ alex_dead_recheck(Relation heap, Buffer buffer, AlexDead *dead)
 	int			words = dead->words;
 	Size		stride = words + 1;
 	uint32		kept = 0;
-	IndexFetchTableData *fetch = table_index_fetch_begin(heap);
+	IndexFetchTableData *fetch = compat_index_fetch_begin(heap);
 	TupleTableSlot *slot = table_slot_create(heap, NULL);
 	SnapshotData not_dead;
 
@@ -210,6 +210,11 @@ alex_dead_mark(Buffer buffer, AlexDead *dead)
 	uint32		kept = 0;
 	bool		changed = false;
 
+	if (!compat_begin_hints(buffer))
+	{
+		dead->n = 0;
+		return;
+	}
 	for (uint32 i = 0; i < dead->n; i++)
 	{
 		uint64	   *position = dead->positions + i * stride;
@@ -226,8 +231,7 @@ alex_dead_mark(Buffer buffer, AlexDead *dead)
 	}
 	dead->n = kept;
 	/* this may log an image of the page, which changes nothing but the LSN */
-	if (changed)
-		MarkBufferDirtyHint(buffer, true);
+	compat_finish_hints(buffer, changed);
 }
 
 /* The record at a position, of n that are sorted; n if there is none. */

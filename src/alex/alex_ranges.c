@@ -269,11 +269,11 @@ set_of_array(const AlexKeyInfo *info, ScanKey key, AlexInterval **set)
 
 	element_layout(argtype, &len, &byval, &align);
 	*set = MemoryContextAllocHuge(CurrentMemoryContext, (Size) Max(items, 1) * sizeof(AlexInterval));
-	array_iter_setup(&iter, array);
+	compat_array_iter_setup(&iter, array, len, byval, align);
 	for (int i = 0; i < items; i++)
 	{
 		bool		isnull;
-		Datum		value = array_iter_next(&iter, &isnull, i, len, byval, align);
+		Datum		value = compat_array_iter_next(&iter, &isnull, i, len, byval, align);
 		AlexInterval *interval = &(*set)[n];
 
 		CHECK_FOR_INTERRUPTS();

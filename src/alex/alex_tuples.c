@@ -165,7 +165,7 @@ form_without_null(const AlexKeyInfo *info, const uint64 *tuple, IndexTuple forme
 static void
 form_with_nulls(const AlexKeyInfo *info, const uint64 *tuple, IndexTuple formed)
 {
-	bits8		present[sizeof(IndexAttributeBitMapData)] = {0};
+	uint8		present[sizeof(IndexAttributeBitMapData)] = {0};
 	char	   *start = (char *) formed;
 	Size		offset = MAXALIGN(sizeof(IndexTupleData) + sizeof(IndexAttributeBitMapData));
 
@@ -191,7 +191,7 @@ static void
 form_variable(const AlexKeyInfo *info, const uint64 *tuple, int words, IndexTuple formed)
 {
 	uint64		codes[INDEX_MAX_KEYS][ALEX_CODE_WORDS];
-	bits8		present[sizeof(IndexAttributeBitMapData)] = {0};
+	uint8		present[sizeof(IndexAttributeBitMapData)] = {0};
 	bool		nulls = false;
 	char	   *start = (char *) formed;
 	char	   *end = start + ALEX_MAX_TUPLE;

@@ -50,7 +50,7 @@ alex_visible_begin(AlexVisible *visible, Relation heap, Relation index, Snapshot
 	visible->asked = palloc(ALEX_VISIBLE_MOST * sizeof(uint64));
 	if (!visible->is_heap)
 	{
-		visible->fetch = table_index_fetch_begin(heap);
+		visible->fetch = compat_index_fetch_begin(heap);
 		visible->slot = table_slot_create(heap, NULL);
 	}
 }
@@ -142,8 +142,11 @@ static void
 ask_heap_block(AlexVisible *visible, BlockNumber block, const uint64 *asked, uint32 n, uint64 *bits)
 {
 	Buffer		buffer = ReadBuffer(visible->heap, block);
+	Buffer		vmbuffer = InvalidBuffer;
 
-	heap_page_prune_opt(visible->heap, buffer);
+	compat_heap_prune_opt(visible->heap, buffer, &vmbuffer, false);
+	if (BufferIsValid(vmbuffer))
+		ReleaseBuffer(vmbuffer);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	for (uint32 i = 0; i < n; i++)
 	{

@@ -1,5 +1,5 @@
 /*
- * compat.h - the differences between PostgreSQL 15, 16, 17 and 18 that our code meets, in one place.
+ * compat.h - the differences between PostgreSQL 15, 16, 17, 18 and 19 that our code meets, in one place.
  */
 #ifndef OMEN_ALEX_COMPAT_H
 #define OMEN_ALEX_COMPAT_H
@@ -16,8 +16,8 @@
 #include "varatt.h"
 #endif
 
-#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
-#error "omen_alex supports PostgreSQL 15 to 18"
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 200000
+#error "omen_alex supports PostgreSQL 15 to 19"
 #endif
 
 /* the macros for varlenas left postgres.h in 16 */
@@ -38,6 +38,139 @@
 #define compat_vacuum_delay_point() vacuum_delay_point(false)
 #else
 #define compat_vacuum_delay_point() vacuum_delay_point()
+#endif
+
+/* 19 wants to know whether the horizon may be looked at again */
+#if PG_VERSION_NUM >= 190000
+#define compat_is_removable(vistest, xid) GlobalVisTestIsRemovableXid(vistest, xid, true)
+#else
+#define compat_is_removable(vistest, xid) GlobalVisTestIsRemovableXid(vistest, xid)
+#endif
+
+/*
+ * Unlogged changes of a page that is locked in share mode: from 19 on another kind of lock is asked for, which is not to be had while somebody writes the
+ * page out. False: not now.
+ */
+#if PG_VERSION_NUM >= 190000
+#define compat_begin_hints(buffer) BufferBeginSetHintBits(buffer)
+#define compat_finish_hints(buffer, changed) BufferFinishSetHintBits(buffer, changed, true)
+#else
+#define compat_begin_hints(buffer) true
+#define compat_finish_hints(buffer, changed) ((changed) ? MarkBufferDirtyHint(buffer, true) : (void) 0)
+#endif
+
+/* the lock of a page's content is no lightweight lock any more; the state of a buffer is longer; storage/buf_internals.h */
+#if PG_VERSION_NUM >= 190000
+#define compat_page_locked_by_us(buffer) BufferIsLockedByMe(buffer)
+#define compat_read_buffer_state(buffer) pg_atomic_read_u64(&GetBufferDescriptor((buffer) - 1)->state)
+#else
+#define compat_page_locked_by_us(buffer) LWLockHeldByMe(BufferDescriptorGetContentLock(GetBufferDescriptor((buffer) - 1)))
+#define compat_read_buffer_state(buffer) pg_atomic_read_u32(&GetBufferDescriptor((buffer) - 1)->state)
+#endif
+
+/* routines of access methods are constant from 19 on, and not for the caller to free; access/amapi.h */
+#if PG_VERSION_NUM >= 190000
+typedef const IndexAmRoutine *CompatIndexRoutine;
+#define compat_free_routine(routine) ((void) (routine))
+#define compat_new_routine() \
+	({ \
+		static IndexAmRoutine routine = {.type = T_IndexAmRoutine}; \
+		&routine; \
+	})
+#else
+typedef IndexAmRoutine *CompatIndexRoutine;
+#define compat_free_routine(routine) pfree(routine)
+#define compat_new_routine() makeNode(IndexAmRoutine)
+#endif
+
+/* 19 counts the progress of a rewrite under the name of REPACK; commands/progress.h */
+#if PG_VERSION_NUM >= 190000
+#define PROGRESS_CLUSTER_PHASE PROGRESS_REPACK_PHASE
+#define PROGRESS_CLUSTER_INDEX_RELID PROGRESS_REPACK_INDEX_RELID
+#define PROGRESS_CLUSTER_TOTAL_HEAP_BLKS PROGRESS_REPACK_TOTAL_HEAP_BLKS
+#define PROGRESS_CLUSTER_HEAP_BLKS_SCANNED PROGRESS_REPACK_HEAP_BLKS_SCANNED
+#define PROGRESS_CLUSTER_HEAP_TUPLES_SCANNED PROGRESS_REPACK_HEAP_TUPLES_SCANNED
+#define PROGRESS_CLUSTER_HEAP_TUPLES_WRITTEN PROGRESS_REPACK_HEAP_TUPLES_INSERTED
+#define PROGRESS_CLUSTER_PHASE_SEQ_SCAN_HEAP PROGRESS_REPACK_PHASE_SEQ_SCAN_HEAP
+#define PROGRESS_CLUSTER_PHASE_INDEX_SCAN_HEAP PROGRESS_REPACK_PHASE_INDEX_SCAN_HEAP
+#define PROGRESS_CLUSTER_PHASE_SORT_TUPLES PROGRESS_REPACK_PHASE_SORT_TUPLES
+#define PROGRESS_CLUSTER_PHASE_WRITE_NEW_HEAP PROGRESS_REPACK_PHASE_WRITE_NEW_HEAP
+#endif
+
+/* access/tableam.h, catalog/index.h, utils/arrayaccess.h: more arguments, or fewer, in 19 */
+#if PG_VERSION_NUM >= 190000
+#define compat_index_fetch_begin(rel) table_index_fetch_begin(rel, SO_NONE)
+#define compat_beginscan_parallel(rel, shared) table_beginscan_parallel(rel, shared, SO_NONE)
+#define compat_startblock_init(rel, worker, shared, first, count) \
+	table_block_parallelscan_startblock_init(rel, worker, shared, first, count)
+#define compat_index_build(heap, index, info) index_build(heap, index, info, false, false, false)
+#define compat_array_iter_setup(iter, array, len, byval, align) array_iter_setup(iter, array, len, byval, align)
+#define compat_array_iter_next(iter, isnull, i, len, byval, align) array_iter_next(iter, isnull, i)
+#else
+#define compat_index_fetch_begin(rel) table_index_fetch_begin(rel)
+#define compat_beginscan_parallel(rel, shared) table_beginscan_parallel(rel, shared)
+#define compat_startblock_init(rel, worker, shared, first, count) \
+	((void) (first), (void) (count), table_block_parallelscan_startblock_init(rel, worker, shared))
+#define compat_index_build(heap, index, info) index_build(heap, index, info, false, false)
+#define compat_array_iter_setup(iter, array, len, byval, align) array_iter_setup(iter, array)
+#define compat_array_iter_next(iter, isnull, i, len, byval, align) array_iter_next(iter, isnull, i, len, byval, align)
+#endif
+
+/* numbers of waits; WAIT_EVENT_... are names of core's */
+#if PG_VERSION_NUM >= 190000
+#include "utils/wait_event.h"
+#endif
+
+/* 19 remembers beside the page that an index scan keeps pinned which it is; access/heapam.h */
+#if PG_VERSION_NUM >= 190000
+#define compat_note_heap_block(fetch, block) ((fetch)->xs_blk = (block))
+#else
+#define compat_note_heap_block(fetch, block) ((void) 0)
+#endif
+
+/* heap's page pruning may set bits of the visibility map from 19 on; access/heapam.h */
+#if PG_VERSION_NUM >= 190000
+#define compat_heap_prune_opt(rel, buffer, vmbuffer, read_only) heap_page_prune_opt(rel, buffer, vmbuffer, read_only)
+#else
+#define compat_heap_prune_opt(rel, buffer, vmbuffer, read_only) heap_page_prune_opt(rel, buffer)
+#endif
+
+/* up to 18, ANALYZE tells what transactions are over for all; later who counts asks; storage/procarray.h */
+#if PG_VERSION_NUM >= 190000
+#define COMPAT_ANALYZE_HORIZON
+#define COMPAT_ANALYZE_OLDEST(scan) ((scan)->horizon)
+#define compat_analyze_horizon(rel) GetOldestNonRemovableTransactionId(rel)
+#else
+#define COMPAT_ANALYZE_HORIZON TransactionId oldest_xmin,
+#define COMPAT_ANALYZE_OLDEST(scan) oldest_xmin
+#define compat_analyze_horizon(rel) InvalidTransactionId
+#endif
+
+/* whom a VACUUM is reported of; pgstat.h */
+#if PG_VERSION_NUM >= 190000
+#define COMPAT_VACUUM_REPORT(rel) (rel)
+#else
+#define COMPAT_VACUUM_REPORT(rel) RelationGetRelid(rel), (rel)->rd_rel->relisshared
+#endif
+
+/* from VACUUM's parameters: above how many milliseconds autovacuum tells; commands/vacuum.h */
+#if PG_VERSION_NUM >= 190000
+#define compat_log_min_duration(params) ((params)->log_vacuum_min_duration)
+#else
+#define compat_log_min_duration(params) ((params)->log_min_duration)
+#endif
+
+/* where the planner lets extensions change what it knows of a table's indexes; optimizer/plancat.h or optimizer/pathnode.h */
+#if PG_VERSION_NUM >= 190000
+#define compat_relation_hook_type build_simple_rel_hook_type
+#define compat_relation_hook build_simple_rel_hook
+#define COMPAT_RELATION_HOOK_ARGS PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte
+#define COMPAT_RELATION_HOOK_PASS root, rel, rte
+#else
+#define compat_relation_hook_type get_relation_info_hook_type
+#define compat_relation_hook get_relation_info_hook
+#define COMPAT_RELATION_HOOK_ARGS PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel
+#define COMPAT_RELATION_HOOK_PASS root, relid, inhparent, rel
 #endif
 
 /* logical decoding on standbys, by slots that the primary does not know of, came in 16 */
@@ -213,7 +346,9 @@ typedef RelFileNode CompatLocator;
 #endif
 
 /* 18 counts the searches of a scan for EXPLAIN; access/genam.h, access/relscan.h */
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 190000
+#define compat_index_beginscan(heap, rel, snapshot, nkeys) index_beginscan(heap, rel, snapshot, NULL, nkeys, 0, SO_NONE)
+#elif PG_VERSION_NUM >= 180000
 #define compat_index_beginscan(heap, rel, snapshot, nkeys) index_beginscan(heap, rel, snapshot, NULL, nkeys, 0)
 #else
 #define compat_index_beginscan(heap, rel, snapshot, nkeys) index_beginscan(heap, rel, snapshot, nkeys, 0)
@@ -266,13 +401,25 @@ compat_collation_is_c(Oid collation)
 #endif
 }
 
+/* its collator */
+#if PG_VERSION_NUM >= 190000
+#define COMPAT_COLLATOR(locale) ((locale)->icu.ucol)
+#else
+#define COMPAT_COLLATOR(locale) ((locale)->info.icu.ucol)
+#endif
+
 /* The locale of a collation of ICU; NULL if it is of another provider. */
 static inline pg_locale_t
 compat_icu_locale(Oid collation)
 {
 	pg_locale_t locale = pg_newlocale_from_collation(collation);
 
+#if PG_VERSION_NUM >= 190000
+	/* of all providers, only ICU has sort keys that core trusts, but for C */
+	return locale != NULL && !locale->collate_is_c && pg_strxfrm_enabled(locale) ? locale : NULL;
+#else
 	return locale != NULL && locale->provider == COLLPROVIDER_ICU ? locale : NULL;
+#endif
 }
 
 /* The sort key of a string in a locale of ICU: returns its bytes, none of which is zero, and writes them if there is room for them and one more. */
@@ -284,7 +431,7 @@ compat_icu_sort_key(pg_locale_t locale, const char *string, Size n, char *key, S
 #elif defined(USE_ICU)
 	UChar	   *wide;
 	int32_t		length = icu_to_uchar(&wide, string, n);
-	Size		bytes = ucol_getSortKey(locale->info.icu.ucol, wide, length, (uint8_t *) key, (int32_t) room);
+	Size		bytes = ucol_getSortKey(COMPAT_COLLATOR(locale), wide, length, (uint8_t *) key, (int32_t) room);
 
 	pfree(wide);
 	return bytes - 1;

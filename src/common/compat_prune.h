@@ -19,7 +19,13 @@
 static inline void
 compat_prune_dead(Relation rel, Buffer buffer, TransactionId conflict, OffsetNumber *dead, int ndead)
 {
-#if PG_VERSION_NUM >= 170000
+#if PG_VERSION_NUM >= 190000
+	heap_page_prune_execute(buffer, false, NULL, 0, dead, ndead, NULL, 0);
+	MarkBufferDirty(buffer);
+	if (RelationNeedsWAL(rel))
+		log_heap_prune_and_freeze(rel, buffer, InvalidBuffer, 0, conflict, true, PRUNE_VACUUM_SCAN, NULL, 0, NULL, 0, dead, ndead,
+								  NULL, 0);
+#elif PG_VERSION_NUM >= 170000
 	heap_page_prune_execute(buffer, false, NULL, 0, dead, ndead, NULL, 0);
 	MarkBufferDirty(buffer);
 	if (RelationNeedsWAL(rel))

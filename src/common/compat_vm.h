@@ -9,9 +9,11 @@
 
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "access/heapam_xlog.h"
 #include "access/visibilitymap.h"
 #include "access/xloginsert.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 
 #ifdef HEAP_MULTI_INSERT_BLKREF_VM
@@ -36,5 +38,27 @@ StaticAssertDecl(HEAP_MULTI_INSERT_BLKREF_VM == 1 && HEAP_LOCK_BLKREF_VM == 1, "
 #define compat_vm_set_lsn(vmbuffer, lsn) ((void) (lsn))
 
 #endif
+
+/* Sets bits of the map and the page's flag, and logs that: "conflict" is the newest xid that some snapshot may not see. The page is locked. */
+static inline void
+compat_vm_set(Relation rel, BlockNumber block, Buffer buffer, Buffer vmbuffer, TransactionId conflict, uint8 flags)
+{
+#if PG_VERSION_NUM >= 190000
+	LockBuffer(vmbuffer, BUFFER_LOCK_EXCLUSIVE);
+	START_CRIT_SECTION();
+	PageSetAllVisible(BufferGetPage(buffer));
+	MarkBufferDirty(buffer);
+	visibilitymap_set(block, vmbuffer, flags, rel->rd_locator);
+	if (RelationNeedsWAL(rel))
+		log_heap_prune_and_freeze(rel, buffer, vmbuffer, flags, conflict, false, PRUNE_VACUUM_SCAN, NULL, 0, NULL, 0, NULL, 0,
+								  NULL, 0);
+	END_CRIT_SECTION();
+	LockBuffer(vmbuffer, BUFFER_LOCK_UNLOCK);
+#else
+	PageSetAllVisible(BufferGetPage(buffer));
+	MarkBufferDirty(buffer);
+	(void) visibilitymap_set(rel, block, buffer, InvalidXLogRecPtr, vmbuffer, conflict, flags);
+#endif
+}
 
 #endif							/* OMEN_ALEX_COMPAT_VM_H */

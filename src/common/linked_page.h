@@ -32,7 +32,7 @@ static inline bool
 page_is_locked_by_us(Buffer buffer)
 {
 	return unlikely(InterruptHoldoffCount > 0) && !BufferIsLocal(buffer) &&
-		LWLockHeldByMe(BufferDescriptorGetContentLock(GetBufferDescriptor(buffer - 1)));
+		compat_page_locked_by_us(buffer);
 }
 
 #endif							/* OMEN_ALEX_LINKED_PAGE_H */

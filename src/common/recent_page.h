@@ -28,7 +28,7 @@ recent_page(Relation rel, BlockNumber block, Buffer hint)
 {
 	if (BufferIsValid(hint) &&
 		(BufferIsLocal(hint) ||
-		 BUF_STATE_GET_USAGECOUNT(pg_atomic_read_u32(&GetBufferDescriptor(hint - 1)->state)) >= RECENT_PAGE_USED) &&
+		 BUF_STATE_GET_USAGECOUNT(compat_read_buffer_state(hint)) >= RECENT_PAGE_USED) &&
 		ReadRecentBuffer(compat_locator(rel), MAIN_FORKNUM, block, hint))
 	{
 		pgstat_count_buffer_read(rel);

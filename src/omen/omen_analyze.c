@@ -7,6 +7,7 @@
 #include "omen_scan.h"
 
 #include "pgstat.h"
+#include "storage/procarray.h"
 
 #include "omen_private.h"
 
@@ -22,6 +23,7 @@ enter_page(OmenScan scan)
 	if (omen_page_kind(scan->base.rs_rd, scan->block, page) == OMEN_PAGE_ROWS)
 		scan->lines = PageGetMaxOffsetNumber(page);
 	scan->line = InvalidOffsetNumber;
+	scan->horizon = compat_analyze_horizon(scan->base.rs_rd);
 }
 
 #if PG_VERSION_NUM >= 170000
@@ -85,8 +87,7 @@ count_row(HTSV_Result status, HeapTupleHeader header, double *live, double *dead
 }
 
 static bool
-omen_scan_analyze_next_tuple(TableScanDesc sscan, TransactionId oldest_xmin, double *live, double *dead,
-							 TupleTableSlot *slot)
+omen_scan_analyze_next_tuple(TableScanDesc sscan, COMPAT_ANALYZE_HORIZON double *live, double *dead, TupleTableSlot *slot)
 {
 	OmenScan	scan = (OmenScan) sscan;
 	Relation	rel = sscan->rs_rd;
@@ -110,7 +111,7 @@ omen_scan_analyze_next_tuple(TableScanDesc sscan, TransactionId oldest_xmin, dou
 		}
 
 		*dead += omen_count_behind(page, (char *) PageGetItem(page, lp) + ItemIdGetLength(lp) - OMEN_LINK_SIZE);
-		status = omen_row_status(rel, scan->buffer, offnum, oldest_xmin, &version);
+		status = omen_row_status(rel, scan->buffer, offnum, COMPAT_ANALYZE_OLDEST(scan), &version);
 		if (count_row(status, version.tuple.t_data, live, dead))
 		{
 			/* the lock keeps the bytes where they are while the caller copies them */

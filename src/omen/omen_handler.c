@@ -5,6 +5,7 @@
  * estimates). TOAST tables are heap tables.
  */
 #include "omen.h"
+#include "omen_callbacks.h"
 
 #include "catalog/pg_am_d.h"
 #include "fmgr.h"
@@ -41,7 +42,7 @@ omenhandler(PG_FUNCTION_ARGS)
 		omen_scan_callbacks(routine);
 		omen_index_callbacks(routine);
 
-		routine->index_fetch_begin = omen_index_fetch_begin;
+		routine->index_fetch_begin = omen_callback(omen_index_fetch_begin);
 		routine->index_fetch_reset = omen_index_fetch_reset;
 		routine->index_fetch_end = omen_index_fetch_end;
 		routine->index_fetch_tuple = omen_index_fetch_tuple;
@@ -51,17 +52,17 @@ omenhandler(PG_FUNCTION_ARGS)
 		routine->tuple_get_latest_tid = omen_get_latest_tid;
 		routine->tuple_satisfies_snapshot = omen_satisfies_snapshot;
 
-		routine->tuple_insert = omen_tuple_insert;
-		routine->tuple_insert_speculative = omen_tuple_insert_speculative;
+		routine->tuple_insert = omen_callback(omen_tuple_insert);
+		routine->tuple_insert_speculative = omen_callback(omen_tuple_insert_speculative);
 		routine->tuple_complete_speculative = omen_tuple_complete_speculative;
-		routine->multi_insert = omen_multi_insert;
-		routine->tuple_update = omen_tuple_update;
-		routine->tuple_delete = omen_tuple_delete;
+		routine->multi_insert = omen_callback(omen_multi_insert);
+		routine->tuple_update = omen_callback(omen_tuple_update);
+		routine->tuple_delete = omen_callback(omen_tuple_delete);
 		routine->tuple_lock = omen_tuple_lock;
 
 		routine->compat_relation_set_new_file = omen_set_new_file;
-		routine->relation_vacuum = omen_relation_vacuum;
-		routine->relation_copy_for_cluster = omen_copy_for_cluster;
+		routine->relation_vacuum = omen_callback(omen_relation_vacuum);
+		routine->relation_copy_for_cluster = omen_callback(omen_copy_for_cluster);
 		routine->relation_toast_am = omen_toast_am;
 		omen_routine_ready = true;
 	}

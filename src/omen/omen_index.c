@@ -351,7 +351,7 @@ omen_index_build_range_scan(Relation heap, Relation index, IndexInfo *info, bool
 	{
 		shared = (ParallelBlockTableScanDesc) tscan->rs_parallel;
 		memset(&worker, 0, sizeof(worker));
-		table_block_parallelscan_startblock_init(heap, &worker, shared);
+		compat_startblock_init(heap, &worker, shared, InvalidBlockNumber, InvalidBlockNumber);
 		table_blocks = shared->phs_nblocks;
 		first = shared->phs_startblock;
 		end = table_blocks;

@@ -17,7 +17,7 @@ omen_require_table(Relation rel)
 				 errmsg("table \"%s\" is partitioned and has no pages of its own", RelationGetRelationName(rel)),
 				 errhint("Name one of its partitions; pg_partition_tree() lists them.")));
 	/* indexes and the like have no table access method */
-	if (rel->rd_tableam == NULL || rel->rd_tableam->tuple_insert != omen_tuple_insert)
+	if (rel->rd_tableam == NULL || rel->rd_tableam->tuple_lock != omen_tuple_lock)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not an omen table", RelationGetRelationName(rel)),

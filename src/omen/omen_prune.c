@@ -170,7 +170,7 @@ row_is_dead(OmenVersion *head, Buffer buffer, struct GlobalVisState *vistest, Tr
 	status = HeapTupleSatisfiesVacuumHorizon(omen_hintable(&head->tuple, &copy, &copied), buffer, &dead_after);
 	if (status == HEAPTUPLE_RECENTLY_DEAD)
 	{
-		if (GlobalVisTestIsRemovableXid(vistest, dead_after) ||
+		if (compat_is_removable(vistest, dead_after) ||
 			(TransactionIdIsValid(oldest_xmin) && TransactionIdPrecedes(dead_after, oldest_xmin)))
 			status = HEAPTUPLE_DEAD;
 		else
@@ -504,7 +504,7 @@ omen_prune_opt(Relation rel, Buffer buffer)
 		return;
 	vistest = GlobalVisTestFor(rel);
 	eager = omen_eager(rel);
-	if (!eager && !GlobalVisTestIsRemovableXid(vistest, prune_xid))
+	if (!eager && !compat_is_removable(vistest, prune_xid))
 		return;
 
 	if (eager && !omen_store_reserve(rel, BLCKSZ / 4))

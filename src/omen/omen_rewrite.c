@@ -611,11 +611,7 @@ read_index(Rewrite *rewrite, Relation index)
 
 	pgstat_progress_update_param(PROGRESS_CLUSTER_PHASE, PROGRESS_CLUSTER_PHASE_INDEX_SCAN_HEAP);
 	pgstat_progress_update_param(PROGRESS_CLUSTER_INDEX_RELID, RelationGetRelid(index));
-#if PG_VERSION_NUM >= 180000
-	scan = index_beginscan(rewrite->old_rel, index, SnapshotAny, NULL, 0, 0);
-#else
-	scan = index_beginscan(rewrite->old_rel, index, SnapshotAny, 0, 0);
-#endif
+	scan = compat_index_beginscan(rewrite->old_rel, index, SnapshotAny, 0);
 	index_rescan(scan, NULL, 0, NULL, 0);
 	while ((tid = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
 	{

@@ -79,7 +79,12 @@ omen_scan_next_block(OmenScan scan)
 		ParallelBlockTableScanDesc shared = (ParallelBlockTableScanDesc) scan->base.rs_parallel;
 
 		if (!scan->started)
-			table_block_parallelscan_startblock_init(scan->base.rs_rd, scan->worker, shared);
+		{
+			bool		range = (scan->base.rs_flags & SO_TYPE_TIDRANGESCAN) != 0;	/* parallel from 19 on */
+
+			compat_startblock_init(scan->base.rs_rd, scan->worker, shared,
+								   range ? scan->first : InvalidBlockNumber, range ? scan->count : InvalidBlockNumber);
+		}
 		scan->ahead = table_block_parallelscan_nextpage(scan->base.rs_rd, scan->worker, shared);
 	}
 	else if (!scan->started)

@@ -55,6 +55,7 @@ typedef struct OmenScanData
 	Buffer		buffer;			/* the pin on it, if one is held */
 	OffsetNumber lines;			/* line pointers it had */
 	OffsetNumber line;			/* row by row: where we are in the block; invalid: the block is done */
+	TransactionId horizon;		/* of ANALYZE, from 19 on: as it was when the block was entered */
 
 	/* page at a time */
 	HeapTupleData tuple;		/* the current row; slots point to it */

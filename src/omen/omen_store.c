@@ -177,7 +177,7 @@ omen_store_expired(Relation rel, Page page, struct GlobalVisState *vistest)
 {
 	TransactionId newest = omen_store_special(page)->newest;
 
-	return !TransactionIdIsNormal(newest) || GlobalVisTestIsRemovableXid(vistest, newest);
+	return !TransactionIdIsNormal(newest) || compat_is_removable(vistest, newest);
 }
 
 /* An aborted superseder: its row is not restored yet, or was in a way that leaves the record to VACUUM. */

@@ -216,7 +216,7 @@ update_statistics(OmenVacuum *v, TimestampTz started, bool *frozenxid_updated, b
 						   v->left_unfrozen ? InvalidTransactionId : v->cutoffs.FreezeLimit,
 						   v->left_unfrozen ? InvalidMultiXactId : v->cutoffs.MultiXactCutoff,
 						   frozenxid_updated, minmulti_updated);
-	pgstat_report_vacuum(RelationGetRelid(v->rel), v->rel->rd_rel->relisshared,
+	pgstat_report_vacuum(COMPAT_VACUUM_REPORT(v->rel),
 						 Max(v->live_estimate, 0), v->recently_dead + v->missed + v->older
 #if PG_VERSION_NUM >= 180000
 						 ,started
@@ -279,8 +279,8 @@ omen_relation_vacuum(Relation rel, VacuumParams *params, BufferAccessStrategy st
 	pgstat_progress_end_command();
 
 	if (v->verbose ||
-		(AmAutoVacuumWorkerProcess() && params->log_min_duration >= 0 &&
-		 (params->log_min_duration == 0 ||
-		  TimestampDifferenceExceeds(started.time, GetCurrentTimestamp(), params->log_min_duration))))
+		(AmAutoVacuumWorkerProcess() && compat_log_min_duration(params) >= 0 &&
+		 (compat_log_min_duration(params) == 0 ||
+		  TimestampDifferenceExceeds(started.time, GetCurrentTimestamp(), compat_log_min_duration(params)))))
 		report(v, params, &started, frozenxid_updated, minmulti_updated);
 }

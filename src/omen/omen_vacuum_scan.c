@@ -12,6 +12,7 @@
 #include "pgstat.h"
 #include "storage/freespace.h"
 
+#include "compat_vm.h"
 #include "omen_vacuum.h"
 
 /* Skipping fewer blocks than this gains nothing: the operating system reads ahead, and relfrozenxid could not advance. */
@@ -216,10 +217,7 @@ omen_vacuum_set_map(OmenVacuum *v, Buffer buffer, Buffer vmbuffer, const OmenPag
 		omen_wal_page(v->rel, buffer);
 		END_CRIT_SECTION();
 	}
-	PageSetAllVisible(page);
-	MarkBufferDirty(buffer);
-	(void) visibilitymap_set(v->rel, block, buffer, InvalidXLogRecPtr, vmbuffer,
-							 state->all_frozen ? InvalidTransactionId : state->newest, wanted);
+	compat_vm_set(v->rel, block, buffer, vmbuffer, state->all_frozen ? InvalidTransactionId : state->newest, wanted);
 	/* the flag on the page does not count as a change of it */
 	if (!omen_may_hint())
 	{

@@ -103,7 +103,7 @@ omen_older_needed(HeapTupleHeader header, struct GlobalVisState *vistest)
 	if (HeapTupleHeaderXminFrozen(header))
 		return false;
 	return omen_xmin_state(header) != OMEN_XMIN_COMMITTED ||
-		!GlobalVisTestIsRemovableXid(vistest, HeapTupleHeaderGetRawXmin(header));
+		!compat_is_removable(vistest, HeapTupleHeaderGetRawXmin(header));
 }
 
 bool
