@@ -11,7 +11,7 @@
 # Everything but the installation runs as an unprivileged user: servers refuse to run as root.
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-SUPPORTED='15 16 17 18'
+SUPPORTED='15 16 17 18 19'
 JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
 # How long a server may take to start, stop or promote: a slow machine is no failure.
 export PGCTLTIMEOUT=${PGCTLTIMEOUT:-600}
