@@ -175,14 +175,13 @@ CREATE INDEX ON di_empty USING alex (s, k);
 SET enable_seqscan = off;
 SELECT DISTINCT s FROM di_empty;
 INSERT INTO di_empty SELECT i FROM generate_series(1, 300) i;
+-- 19 has no idea of a column that is NULL everywhere
+ALTER TABLE di_empty ALTER s SET (n_distinct = 1);
 VACUUM ANALYZE di_empty;
 SET cpu_operator_cost = 0;
--- so few are as soon read, 19 reckons
-SET cpu_tuple_cost = 1;
 SELECT di_skips('SELECT DISTINCT s FROM di_empty');
 SELECT DISTINCT s FROM di_empty;
 SELECT DISTINCT s FROM di_empty ORDER BY s DESC;
-RESET cpu_tuple_cost;
 RESET cpu_operator_cost;
 RESET enable_seqscan;
 
