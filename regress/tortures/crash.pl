@@ -26,6 +26,7 @@ checkpoint_timeout = 30s
 bgwriter_delay = 10ms
 max_prepared_transactions = 20
 deadlock_timeout = 20ms
+backtrace_functions = 'alex_corrupt,omen_corrupted'
 CONF
 $node->start;
 omen_setup($node);

@@ -21,6 +21,7 @@ $node->append_conf('postgresql.conf', <<'CONF');
 max_connections = 60
 max_wal_size = 128MB
 deadlock_timeout = 20ms
+backtrace_functions = 'alex_corrupt,omen_corrupted'
 CONF
 $node->start;
 omen_setup($node);

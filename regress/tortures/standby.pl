@@ -28,6 +28,7 @@ max_wal_size = 256MB
 wal_keep_size = 256MB
 checkpoint_timeout = 30s
 deadlock_timeout = 20ms
+backtrace_functions = 'alex_corrupt,omen_corrupted'
 max_standby_streaming_delay = 2s
 synchronous_commit = remote_write
 hot_standby = on
