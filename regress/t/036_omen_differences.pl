@@ -55,20 +55,6 @@ SKIP:
 }
 sql("DROP TABLE t_heap; DROP TABLE t_$am");
 
-# Single rows, each in a transaction of its own, in pages that are kept from being full: where heap prunes for every update, omen must not log the page time and again.
-my %single;
-for my $table ('heap', $am)
-{
-	sql("CREATE TABLE f_$table (id int PRIMARY KEY, a int8, c text) USING $table WITH (fillfactor = 85)");
-	sql("INSERT INTO f_$table SELECT i, i, repeat('c', 56) FROM generate_series(1, 2000) i; VACUUM f_$table; CHECKPOINT");
-	my $update = "DO \$\$ BEGIN FOR i IN 1 .. 8000 LOOP UPDATE f_$table SET a = a + 1 WHERE id = i * 7919 % 2000 + 1; COMMIT; END LOOP; END \$\$";
-	sql($update);
-	$single{$table} = wal($update) / 8000;
-	diag(sprintf('%s: bytes of WAL of an update of one row: %d', $table, $single{$table}));
-}
-cmp_ok($single{omen}, '<', 1.1 * $single{heap}, 'updates of single rows where pages have room') if is_omen();
-sql("DROP TABLE f_heap; DROP TABLE f_$am");
-
 # ---- every version comes back ----
 
 # The same statements on heap and here; the snapshots of $old see each state. Rows get longer and shorter, columns NULL, values compressed and toasted.
