@@ -107,13 +107,6 @@ extern void omen_note_room(Relation rel, Buffer buffer, Size room);
 /* Sees to it that this backend's store page has room for `size` bytes of records. No page may be locked. False: it cannot have. */
 extern bool omen_store_reserve(Relation rel, Size size);
 
-/*
- * Is the store where older versions shall go, rather than to room that the row page has? Yes, once this backend has a page of it; or has pruned a page whose
- * room was full of them, which was logged as a whole.
- */
-extern bool omen_store_preferred(Relation rel);
-extern void omen_store_prefer(Relation rel);
-
 /* Locks that page exclusively, if it still has the room. InvalidBuffer: it has not. The row page is locked. */
 extern Buffer omen_store_lock(Relation rel, Size size);
 

@@ -446,9 +446,6 @@ omen_prune_page(Relation rel, Buffer buffer, struct GlobalVisState *vistest, Tra
 	result->ndead = ndead;
 	result->reclaimed += reclaimed;
 
-	/* what filled the page will do so again */
-	if (garbage)
-		omen_store_prefer(rel);
 	wal_conflict(rel, rel, block, conflict);
 	START_CRIT_SECTION();
 	memcpy(page, image.data, BLCKSZ);

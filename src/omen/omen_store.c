@@ -34,7 +34,6 @@ typedef struct OmenStoreState
 	BlockNumber current;
 	Buffer		seen;			/* where the current page was */
 	uint32		generation;
-	bool		preferred;
 	BlockNumber *candidates;	/* a ring */
 	int			capacity;		/* a power of two */
 	int			first_candidate;
@@ -75,7 +74,6 @@ store_state(Relation rel)
 		state->current = InvalidBlockNumber;
 		state->seen = InvalidBuffer;
 		state->generation = 0;
-		state->preferred = false;
 		state->candidates = NULL;
 		state->capacity = state->first_candidate = state->ncandidates = 0;
 	}
@@ -355,20 +353,6 @@ omen_store_reserve(Relation rel, Size size)
 	state->generation = 0;
 	UnlockReleaseBuffer(buffer);
 	return true;
-}
-
-bool
-omen_store_preferred(Relation rel)
-{
-	OmenStoreState *state = store_state(rel);
-
-	return state->preferred || state->current != InvalidBlockNumber;
-}
-
-void
-omen_store_prefer(Relation rel)
-{
-	store_state(rel)->preferred = true;
 }
 
 Buffer

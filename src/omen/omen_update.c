@@ -345,21 +345,6 @@ links_within_page(const OmenVersion *version)
 	return version->link.offset != 0 && version->link.block == InvalidBlockNumber;
 }
 
-/*
- * Does the record become much shorter if the new version takes the old one's room, and what changed goes to the store? In new room it is logged as a whole,
- * and when there is no more, so is the page, pruned.
- */
-static bool
-changes_little(const Update *update)
-{
-	const HeapTupleData *old = &update->change.head.tuple;
-	const HeapTupleData *new = update->stored;
-	char		changes[BLCKSZ / 4];
-
-	return omen_diff_encode(new->t_data, new->t_len, old->t_data, OMEN_BODY, old->t_len, 0, changes, old->t_len / 4) !=
-		OMEN_DIFF_TOO_LONG;
-}
-
 static PlaceResult
 update_in_place(Update *update, bool may_reserve)
 {
@@ -372,8 +357,6 @@ update_in_place(Update *update, bool may_reserve)
 	OmenPageMap map;
 	Size		room;			/* of which the hole is a part */
 	bool		alone = true;	/* there is nothing else to be had */
-	bool		hole;
-	bool		exclusive = IsBufferCleanupOK(change->buffer);
 	PlaceResult result;
 
 	/* a version that left the page while uncommitted must find room again if this one is undone */
@@ -381,29 +364,16 @@ update_in_place(Update *update, bool may_reserve)
 		length = Max(length, old_length);
 	Assert(length <= OMEN_MAX_ITEM);
 
-	/* nobody takes a page of the store for the sake of one row in a page that has room */
-	hole = hole_size(page) >= MAXALIGN(length);
-	if (hole && !(exclusive && omen_store_preferred(rel)))
+	if (hole_size(page) >= MAXALIGN(length))
 	{
 		place_in_hole(update, length);
 		return PLACED;
 	}
 
 	/* from here on bytes are overwritten or moved */
-	if (!exclusive)
+	if (!IsBufferCleanupOK(change->buffer))
 		return NO_ROOM;
 	vistest = GlobalVisTestFor(rel);
-	if ((!links_within_page(&change->head) || !omen_older_needed(change->head.tuple.t_data, vistest)) && changes_little(update))
-	{
-		result = take_old_room(update, length, vistest, may_reserve);
-		if (result != NO_ROOM)
-			return result;
-	}
-	if (hole)
-	{
-		place_in_hole(update, length);
-		return PLACED;
-	}
 	if (links_within_page(&change->head) || !omen_known_room(rel, change->buffer, &room) || room >= MAXALIGN(length))
 	{
 		uint16		place;
