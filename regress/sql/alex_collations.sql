@@ -10,6 +10,10 @@ SELECT count(*) = 0 AS no_icu FROM pg_collation WHERE collname = 'sv-x-icu' AND 
 \endif
 
 CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+-- strings with equal sort keys that are not equal
+CREATE COLLATION shifted (provider = icu, locale = 'und-u-ka-shifted', deterministic = false);
+CREATE TABLE co_shifted (s text COLLATE shifted);
+CREATE INDEX ON co_shifted USING alex (s);
 CREATE TABLE words (id int8, en text COLLATE "en-x-icu", sv text COLLATE "sv-x-icu", nd text COLLATE nocase, v varchar(80) COLLATE "de-x-icu");
 INSERT INTO words SELECT g, w, w, w, w FROM (SELECT g, (ARRAY['', 'a', 'A', 'ä', 'Ä', 'ae', 'z', 'Z', 'å', 'ö', 'ß', 'ss', '-', '_', 'a-b', 'ab', 'a b', '€', '😀', '10', '9', 'Ａ', 'é'])[1 + hashint8(g) & 15]
 	|| (ARRAY['', 'x', 'X', '-', ' ', 'ä', 'Å', 'n', '.', '@example.com'])[1 + abs(hashint8(g + 7)) % 10]

@@ -32,7 +32,7 @@ my @utf8 = ("U&'\\00E4'", "U&'\\00C4'", "U&'a\\0308'", "U&'\\00E9'", "U&'e\\0301
 	"U&'\\+01F600'", "U&'\\+10FFFF'", "U&'\\FFFD'", "U&'\\00AD'", "U&'\\200D'", "U&'\\0301'", "repeat(U&'\\00E4', 60)", "U&'\\4E2D\\6587'", "U&'\\0001'");
 my @latin1 = ("chr(228)", "chr(196)", "chr(233)", "chr(223)", "chr(255)", "chr(160)", "chr(173)", "repeat(chr(228), 60)", "chr(128)");
 my @ascii = ("chr(128)", "chr(228)", "chr(255)", "chr(195)", "chr(195) || chr(164)", "repeat(chr(255), 60)");
-my @many = $icu ? ('en-x-icu', 'de-x-icu', 'sv-x-icu', 'nocase', 'base', 'numbers', 'shifted') : ();
+my @many = $icu ? ('en-x-icu', 'de-x-icu', 'sv-x-icu', 'nocase', 'base', 'numbers') : ();
 my @databases = (
 	[ utf8 => "ENCODING 'UTF8' LOCALE 'C'", \@utf8, 'C', ($version >= 17 ? 'pg_c_utf8' : 'ucs_basic'), @many ],
 	[ latin1 => "ENCODING 'LATIN1' LOCALE 'C'", \@latin1, 'C', $icu ? ('sv-x-icu', 'nocase') : () ],
@@ -233,7 +233,7 @@ sub script
 	my $queries = $ops >= 50000 ? 12 : 3;
 	my $setup = $functions =~ s/STEMS(?=\])/join(', ', @$stems)/er;
 	# which collations that are not deterministic do not have
-	my $pattern = $collation =~ /^(?:nocase|base|shifted)$/ ? '' : "CREATE INDEX d_pattern ON d USING $am (s text_pattern_ops, a);";
+	my $pattern = $collation =~ /^(?:nocase|base)$/ ? '' : "CREATE INDEX d_pattern ON d USING $am (s text_pattern_ops, a);";
 	my $sql = <<SQL;
 \\set ON_ERROR_STOP 1
 \\set VERBOSITY default
@@ -285,7 +285,6 @@ for my $database (@databases)
 CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE COLLATION base (provider = icu, locale = 'und-u-ks-level1', deterministic = false);
 CREATE COLLATION numbers (provider = icu, locale = 'en-u-kn-true');
-CREATE COLLATION shifted (provider = icu, locale = 'und-u-ka-shifted', deterministic = false);
 SQL
 	push @queue, map { [ $name, $_, $stems, $n++ ] } @wanted;
 }

@@ -6,6 +6,10 @@
 
 #include "postgres.h"
 
+#ifdef USE_ICU
+#include <unicode/ucol.h>
+#endif
+
 #include "access/reloptions.h"
 #include "catalog/pg_collation.h"
 #include "commands/vacuum.h"
@@ -408,17 +412,28 @@ compat_collation_is_c(Oid collation)
 #define COMPAT_COLLATOR(locale) ((locale)->info.icu.ucol)
 #endif
 
-/* The locale of a collation of ICU; NULL if it is of another provider. */
+/*
+ * The locale of a collation of ICU; NULL if it is of another provider, or one whose sort keys say something else than its comparison: those that ignore
+ * variable characters (ka-shifted). '-' U+0001 'ä' and '-' U+200D U+0301 '.' 'ä' have the same sort key, but are not equal (ICU 72).
+ */
 static inline pg_locale_t
 compat_icu_locale(Oid collation)
 {
+#ifdef USE_ICU
+	UErrorCode	status = U_ZERO_ERROR;
 	pg_locale_t locale = pg_newlocale_from_collation(collation);
 
 #if PG_VERSION_NUM >= 190000
 	/* of all providers, only ICU has sort keys that core trusts, but for C */
-	return locale != NULL && !locale->collate_is_c && pg_strxfrm_enabled(locale) ? locale : NULL;
+	if (locale == NULL || locale->collate_is_c || !pg_strxfrm_enabled(locale))
+		return NULL;
 #else
-	return locale != NULL && locale->provider == COLLPROVIDER_ICU ? locale : NULL;
+	if (locale == NULL || locale->provider != COLLPROVIDER_ICU)
+		return NULL;
+#endif
+	return ucol_getAttribute(COMPAT_COLLATOR(locale), UCOL_ALTERNATE_HANDLING, &status) == UCOL_SHIFTED ? NULL : locale;
+#else
+	return NULL;
 #endif
 }
 
