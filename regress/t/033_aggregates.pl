@@ -7,9 +7,8 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
+use AlexAnswers;
 use AlexTest;
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
 use Test::More;
 
 plan skip_all => 'only alex indexes answer aggregates' if am() ne 'alex';
@@ -53,52 +52,10 @@ BEGIN
 		PERFORM fill(t, am, 20000);
 	END LOOP;
 END $$;
--- counted also where the transaction is rolled back
-CREATE SEQUENCE asked;
-CREATE SEQUENCE answered;
--- the rows of a query, in one text
-CREATE FUNCTION rows_of(q text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-BEGIN
-	EXECUTE format('SELECT string_agg(r::text, E''\n'' ORDER BY r::text) FROM (%s) r', q) INTO result;
-	RETURN coalesce(result, 'none');
-END $$;
--- the same three times; returns what differs
-CREATE FUNCTION compare(q text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	answered text; unanswered text; plain text; plan text := ''; line text;
-BEGIN
-	PERFORM set_config('enable_seqscan', 'off', true);
-	PERFORM set_config('enable_bitmapscan', 'off', true);
-	PERFORM set_config('alex.enable_aggregate', 'on', true);
-	FOR line IN EXECUTE 'EXPLAIN ' || q LOOP
-		plan := plan || line;
-	END LOOP;
-	IF NOT pg_is_in_recovery() THEN
-		PERFORM nextval('asked');
-		IF plan LIKE '%AlexAggregate%' THEN
-			PERFORM nextval('answered');
-		END IF;
-	END IF;
-	answered := rows_of(q);
-	PERFORM set_config('alex.enable_aggregate', 'off', true);
-	unanswered := rows_of(q);
-	PERFORM set_config('enable_seqscan', 'on', true);
-	PERFORM set_config('enable_indexscan', 'off', true);
-	PERFORM set_config('enable_indexonlyscan', 'off', true);
-	plain := rows_of(q);
-	PERFORM set_config('enable_indexscan', 'on', true);
-	PERFORM set_config('enable_indexonlyscan', 'on', true);
-	IF answered = plain AND unanswered = plain THEN
-		RETURN NULL;
-	END IF;
-	RETURN format(E'%s\n answered:   %s\n unanswered: %s\n plain:      %s', q, left(answered, 300), left(unanswered, 300), left(plain, 300));
-END $$;
 SQL
 
-sub pick { return $_[int(rand(@_))]; }
-sub some_of { my @all = @_; return grep { rand() < 0.4 } @all; }
+compare_setup($node, name => 'AlexAggregate', setting => 'alex.enable_aggregate', before => '');
+
 
 # Indexes of the tables: columns; for each the conditions on it, as random ones.
 sub int_condition
@@ -176,80 +133,32 @@ sub own_changes
 		"SAVEPOINT s; DELETE FROM $table WHERE i % 3 = 0; ROLLBACK TO s;");
 }
 
-sub run_queries
-{
-	my ($on, $name, $level, $n, $alone) = @_;
-	my $sql = '';
-
-	for my $batch (1 .. int($n / 10))
-	{
-		my $table = pick('t_heap', 't_omen');
-
-		$sql .= "BEGIN ISOLATION LEVEL $level; " . ($alone ? own_changes($table) : '') . "\n";
-		for (1 .. 10)
-		{
-			my $query = random_query($table);
-
-			$query =~ s/'/''/g;
-			$sql .= "SELECT compare('$query');\n";
-		}
-		$sql .= "ROLLBACK;\n" if rand() < 0.8;
-		$sql .= "COMMIT;\n" if $sql !~ /ROLLBACK;\n\z/;
-	}
-	my ($rc, $out, $err) = $on->psql('postgres', $sql);
-	$out =~ s/^\n*//;
-	is(join("\n", grep { /\S/ } split(/\n/, $out)), '', "$name: all three ways agree");
-	is($err, '', "$name: no error");
-	return;
-}
-
+my @random = (query => \&random_query, commits => 0.2);
+my @changing = (@random, changes => \&own_changes);
 $node->safe_psql('postgres', 'VACUUM ANALYZE');
-run_queries($node, 'all visible', 'REPEATABLE READ', $queries / 4, 1);
+run_queries($node, 'all visible', 'REPEATABLE READ', $queries / 4, @changing);
 # some blocks, some entries
 $node->safe_psql('postgres', <<'SQL');
 DELETE FROM t_heap WHERE i % 97 = 0 OR i BETWEEN 5000 AND 5400; UPDATE t_heap SET b = b + 1 WHERE i % 53 = 0;
 DELETE FROM t_omen WHERE i % 97 = 0 OR i BETWEEN 5000 AND 5400; UPDATE t_omen SET b = b + 1 WHERE i % 53 = 0;
 SQL
-run_queries($node, 'partly visible', 'REPEATABLE READ', $queries / 4, 1);
+run_queries($node, 'partly visible', 'REPEATABLE READ', $queries / 4, @changing);
 $node->safe_psql('postgres', 'VACUUM');
 $node->safe_psql('postgres', 'UPDATE t_heap SET c = c + 1 WHERE i > 19000; UPDATE t_omen SET c = c + 1 WHERE i > 19000');
-run_queries($node, 'serializable', 'SERIALIZABLE', $queries / 8, 1);
+run_queries($node, 'serializable', 'SERIALIZABLE', $queries / 8, @changing);
 
 # ---- the same while others write, and on a standby ----
 
-$node->backup('base');
-my $standby = PostgreSQL::Test::Cluster->new('aggregates_standby');
-$standby->init_from_backup($node, 'base', has_streaming => 1);
-# what all have to read, the rows, would decide
-$standby->append_conf('postgresql.conf', "max_standby_streaming_delay = -1\nhot_standby_feedback = on\nrandom_page_cost = 0\nseq_page_cost = 0");
-$standby->start;
-
-my $writer = write_script(<<'SQL');
-\set i random(1, 20000)
-\set n random(1, 8)
-BEGIN;
+# what all have to read, the rows, would decide on the standby
+my ($standby, @load) = begin_load($node, 'aggregates_standby', "random_page_cost = 0\nseq_page_cost = 0", 20000, <<'SQL');
 UPDATE t_heap SET a = :n, c = c - 1 WHERE i = :i;
 UPDATE t_omen SET b = b + :n, pad = 'y' WHERE i = :i;
-DELETE FROM t_heap WHERE i = :i + 1;
-INSERT INTO t_heap SELECT * FROM t_omen WHERE i = :i + 1;
-DELETE FROM t_omen WHERE i = :i + 2;
-INSERT INTO t_omen SELECT * FROM t_heap WHERE i = :i + 2;
-END;
 SQL
-my $vacuum = write_script("VACUUM t_heap;\nVACUUM t_omen;\n\\sleep 50 ms\n");
-my @load;
-{
-	local $ENV{PGAPPNAME} = 'load';
-	@load = map { start_command(pgbench_command($node, '-T', 300, @{$_})) } ([ '-c', 2, '-f', $writer ], [ '-c', 1, '-f', $vacuum ]);
-}
-
-run_queries($node, 'under load', 'REPEATABLE READ', $queries / 4);
+run_queries($node, 'under load', 'REPEATABLE READ', $queries / 4, @random);
 like($standby->safe_psql('postgres', 'SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN SELECT count(*), sum(b) FROM t_heap WHERE b > 0'),
 	qr/AlexAggregate/, 'a standby answers from the index, too');
-run_queries($standby, 'standby', 'REPEATABLE READ', $queries / 5);
-$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'load'");
-finish_command($_) for @load;
-my ($answered, $asked) = split /\|/, $node->safe_psql('postgres', 'SELECT a.last_value, b.last_value FROM answered a, asked b');
+run_queries($standby, 'standby', 'REPEATABLE READ', $queries / 5, @random);
+my ($answered, $asked) = end_load($node, @load);
 cmp_ok($answered, '>', $asked / 3, "$answered of $asked queries were answered from the index");
 
 # ---- a ledger ----
