@@ -146,6 +146,8 @@ require_type(Relation index, int c)
 				 errmsg("access method \"%s\" does not support collation \"%s\" of column \"%s\"", "alex",
 						OidIsValid(index->rd_indcollation[c]) ? get_collation_name(index->rd_indcollation[c]) : "", name),
 				 errdetail_internal("%s", problem),
+				 type->collated && OidIsValid(index->rd_indcollation[c]) && !get_collation_isdeterministic(index->rd_indcollation[c]) ?
+				 errhint("Use btree, or another collation.") :
 				 type->collated ? errhint("Index the column with COLLATE \"C\", or with an operator class such as text_pattern_ops.") :
 				 errhint("Use the default operator class.")));
 	return type;
