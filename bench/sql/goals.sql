@@ -231,8 +231,8 @@ BEGIN
 	WHILE clock_timestamp() < until LOOP
 		PERFORM pg_sleep(0.05);
 		INSERT INTO bench.wait
-			SELECT data_set, work, system, round, count(*), count(*) FILTER (WHERE wait_event_type IN ('Lock', 'LWLock', 'BufferPin')),
-				string_agg(wait_event_type || ':' || wait_event, ' ') FILTER (WHERE wait_event_type IN ('Lock', 'LWLock', 'BufferPin'))
+			SELECT data_set, work, system, round, count(*), count(*) FILTER (WHERE wait_event_type IN ('Lock', 'LWLock', 'BufferPin', 'Buffer')),
+				string_agg(wait_event_type || ':' || wait_event, ' ') FILTER (WHERE wait_event_type IN ('Lock', 'LWLock', 'BufferPin', 'Buffer'))
 			FROM pg_stat_activity WHERE application_name = 'pgbench' AND state = 'active';
 		COMMIT;
 	END LOOP;
