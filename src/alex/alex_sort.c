@@ -311,6 +311,8 @@ spill(AlexSort *sort)
 	}
 	sort->n = 0;
 	sort->sorted = true;
+	/* a long key does not make those of further runs long, too; the memory has room for so many short ones */
+	sort->words = sort->least_words;
 }
 
 static void
@@ -331,6 +333,7 @@ widen(AlexSort *sort, int words)
 	{
 		sort->words = had;
 		spill(sort);
+		had = sort->words;
 		sort->words = words;
 		sort->capacity = FIRST_RECORDS;
 	}
@@ -374,6 +377,9 @@ alex_sort_put(AlexSort *sort, const uint64 *record, int key_words)
 		else
 			spill(sort);
 	}
+	/* a run that was made left no long ones here */
+	if (unlikely(key_words >= sort->words))
+		widen(sort, key_words + 1);
 	if (likely(key_words == sort->words - 1))
 		memcpy(sort->records + sort->n * sort->words, record, sort->words * sizeof(uint64));
 	else
@@ -498,6 +504,7 @@ alex_sort_end(AlexSort *sort)
 {
 	ListCell   *cell;
 
+	pfree(sort->records);
 	if (sort->file)
 		BufFileClose(sort->file);
 	foreach(cell, sort->files)
