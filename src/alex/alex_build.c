@@ -178,6 +178,7 @@ collect_once(BuildState *build, IndexInfo *info, bool *misfit)
 	AlexParallel *parallel = workers > 0 ? alex_parallel_begin(build->heap, build->rel, info, workers) : NULL;
 
 	build->sort = alex_sort_begin(build->index.least + 1, maintenance_work_mem / (parallel ? parallel->collectors : 1), NULL, 0);
+	build->heap_tuples = 0;
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, PHASE_SCAN);
 	if (parallel == NULL || parallel->leader_collects)
 		build->heap_tuples = alex_build_collect(build->heap, build->rel, info, parallel ? parallel->scan : NULL, build->sort, misfit);
