@@ -330,6 +330,9 @@ add_record(Relation rel, const AlexIndex *index, Buffer buffer, const uint64 *re
 		while (!merge_record(rel, index, &buffer, record, words, child, heap, unchanged, &nodes))
 		{
 			buffer = go_right(rel, index, buffer, record, words);
+			/* after a split it may be another leaf, which others could read before we had it locked */
+			if (heap != NULL)
+				CheckForSerializableConflictIn(rel, NULL, BufferGetBlockNumber(buffer));
 			if (put_record(rel, buffer, record, words, child))
 				break;
 		}
