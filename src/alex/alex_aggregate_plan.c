@@ -319,19 +319,6 @@ add_expression(Node *node, Question *question)
 	return expression_tree_walker(node, add_expression, question);
 }
 
-/* The expression of a GROUP BY column in the target, or NULL. */
-static Node *
-group_expression(const PathTarget *target, const SortGroupClause *clause)
-{
-	int			i = 0;
-	ListCell   *cell;
-
-	foreach(cell, target->exprs)
-		if (get_pathtarget_sortgroupref(target, i++) == clause->tleSortGroupRef)
-			return (Node *) lfirst(cell);
-	return NULL;
-}
-
 /* Finds the columns that are grouped by. */
 static bool
 find_groups(PlannerInfo *root, const PathTarget *target, Question *question)
@@ -342,7 +329,7 @@ find_groups(PlannerInfo *root, const PathTarget *target, Question *question)
 	foreach(cell, root->parse->groupClause)
 	{
 		SortGroupClause *clause = lfirst_node(SortGroupClause, cell);
-		Node	   *expr = group_expression(target, clause);
+		Node	   *expr = alex_target_expression(target, clause);
 		int			column = expr ? index_column(index, expr) : -1;
 
 		if (column < 0 || !index->canreturn[column] || !is_equality(index, column, clause))

@@ -86,19 +86,6 @@ index_column(const IndexOptInfo *index, const SortGroupClause *clause, Node *exp
 	return -1;
 }
 
-/* The expression of a clause in the target, or NULL. */
-static Node *
-clause_expression(const PathTarget *target, const SortGroupClause *clause)
-{
-	int			i = 0;
-	ListCell   *cell;
-
-	foreach(cell, target->exprs)
-		if (get_pathtarget_sortgroupref(target, i++) == clause->tleSortGroupRef)
-			return (Node *) lfirst(cell);
-	return NULL;
-}
-
 /*
  * How many columns of the index, from the first, tell the rows of the result apart; 0 if it is not so. Adds the expressions to *exprs.
  */
@@ -112,7 +99,7 @@ distinct_columns(const IndexOptInfo *index, const List *clauses, const List *con
 	foreach(cell, clauses)
 	{
 		const SortGroupClause *clause = lfirst_node(SortGroupClause, cell);
-		Node	   *expr = clause_expression(index->rel->reltarget, clause);
+		Node	   *expr = alex_target_expression(index->rel->reltarget, clause);
 		int			column = expr ? index_column(index, clause, expr) : -1;
 
 		if (column < 0)

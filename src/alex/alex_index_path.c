@@ -29,6 +29,18 @@ alex_has_gate(const IndexOptInfo *index)
 	return false;
 }
 
+Node *
+alex_target_expression(const PathTarget *target, const SortGroupClause *clause)
+{
+	int			i = 0;
+	ListCell   *cell;
+
+	foreach(cell, target->exprs)
+		if (get_pathtarget_sortgroupref(target, i++) == clause->tleSortGroupRef)
+			return (Node *) lfirst(cell);
+	return NULL;
+}
+
 List *
 alex_find_conditions(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, bool *index_only)
 {

@@ -14,6 +14,9 @@ extern bool alex_is_one_table(PlannerInfo *root, const RelOptInfo *rel);
 /* Is there a clause without columns? It would be decided before the scan, by a node above it. */
 extern bool alex_has_gate(const IndexOptInfo *index);
 
+/* The expression of a clause of GROUP BY or DISTINCT in the target, or NULL. */
+extern Node *alex_target_expression(const PathTarget *target, const SortGroupClause *clause);
+
 /* The index conditions that the planner finds: those of the path that has most. Can it be an index-only scan? */
 extern List *alex_find_conditions(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, bool *index_only);
 
