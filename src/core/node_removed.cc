@@ -2,6 +2,7 @@
  * node_removed.cc - removing records of a leaf in place.
  */
 #include "node.h"
+#include "node_store.h"
 
 using namespace alex;
 
@@ -167,8 +168,13 @@ alex_can_remove(const void *page, const bool *dead)
 	/* at least half of what readers pass over shall be of use: packing anew is paid for by as many removals */
 	if (all > count / 2)
 		return false;
+
+	/* and longer fences keep their room, or there may be no way to divide what is left */
+	const Node node(page);
+	const uint32_t spare = fence_spare(&node.header(), node.shared() + node.keys());
+
 	return (removed.any() && !removed.is_list()) ||
-		removed_bytes(all, count) - removed.size() <= static_cast<uint32_t>(head->pd_upper - head->pd_lower);
+		removed_bytes(all, count) - removed.size() + spare <= static_cast<uint32_t>(head->pd_upper - head->pd_lower);
 }
 
 extern "C" void

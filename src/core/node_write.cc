@@ -485,6 +485,8 @@ alex_node_truncate_words(void *page, const void *source, const uint64_t *high, i
 	/* the same low fence and the same layout: slots are copied as they are */
 	alex::Delta delta(source);
 	uint32_t used = delta.count();
+	/* but of longer records, as those with the words of the new fence are, readers have room for fewer */
+	uint32_t left = alex::max_delta(head->pd_special, alex_stride(h->words, h->level));
 
 	for (uint32_t i = 0; i < used; i++)
 	{
@@ -493,7 +495,7 @@ alex_node_truncate_words(void *page, const void *source, const uint64_t *high, i
 		delta.read(i, record);
 		if (alex_compare(record, own_high, from.words()) >= 0)
 			continue;
-		if (head->pd_upper - head->pd_lower < static_cast<int>(delta.size()))
+		if (left-- == 0 || head->pd_upper - head->pd_lower < static_cast<int>(delta.size()))
 			return false;
 		head->pd_upper = static_cast<uint16_t>(head->pd_upper - delta.size());
 		std::memcpy(static_cast<char *>(page) + head->pd_upper, delta.slot(i), delta.size());

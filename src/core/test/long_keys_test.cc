@@ -139,6 +139,35 @@ public:
 		}
 	}
 
+	/* Removes a record of a leaf in place, as vacuum does, and marks others as dead. Returns false, with nothing changed, if that cannot be. */
+	bool
+	erase_in_place(const Record &record, Rng &rng)
+	{
+		Page &page = pages_[find(record.data())];
+		uint64_t space[most + 1];
+		uint64_t there[most + 2];
+		const uint64_t *fitted = alex_fit_record(page.data(), record.data(), most, space);
+		const uint32_t place = alex_lower_bound(page.data(), fitted);
+		AlexRemoval removal;
+
+		if (place >= page.node().count)
+			return false;
+		alex_read(page.data(), place, there);
+		if (alex_compare(there, fitted, page.node().words) != 0)
+			return false;
+
+		const uint32_t places = alex_place_count(page.data());
+		const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(places);
+
+		dead[place] = true;
+		if (!alex_can_remove(page.data(), dead.get()))
+			return false;
+		alex_remove(page.data(), dead.get(), &removal);
+		if (below(rng, 4) == 0)
+			alex_kill(page.data(), there);
+		return true;
+	}
+
 	/* All records of all nodes, which are sound. */
 	std::vector<Record>
 	records()
@@ -326,8 +355,9 @@ TEST_P(LongKeys, ReadAsWritten)
 {
 	for (const int level : {0, 1})
 	{
-		Keys keys(GetParam(), 17);
-		Rng rng(GetParam() + 1);
+		const uint64_t seed = env_number("LONG_SEED", 0);
+		Keys keys(GetParam(), 17 + seed);
+		Rng rng(GetParam() + 1 + 100 * seed);
 		Level tree(level);
 		auto before = [](const Record &a, const Record &b) { return alex_compare(a.data(), b.data(), most) < 0; };
 		std::set<Record, decltype(before)> model(before);
@@ -340,15 +370,24 @@ TEST_P(LongKeys, ReadAsWritten)
 			tree.insert(first);
 			model.insert(first);
 		}
-		for (int i = 0; i < 600; i++)
+		for (int i = 0; i < static_cast<int>(env_number("LONG_N", 600)); i++)
 		{
 			const Record record = some_record(keys, rng, level);
 
 			if (level == 0 && i % 4 == 3 && !model.empty())
 			{
-				const auto victim = std::next(model.begin(), static_cast<ptrdiff_t>(below(rng, model.size())));
-				tree.erase(*victim);
-				model.erase(victim);
+				const bool in_place = below(rng, 3) != 0;
+
+				for (uint64_t more = in_place ? below(rng, 20) : 0;; more--)
+				{
+					const auto victim = std::next(model.begin(), static_cast<ptrdiff_t>(below(rng, model.size())));
+
+					if (!in_place || !tree.erase_in_place(*victim, rng))
+						tree.erase(*victim);
+					model.erase(victim);
+					if (more == 0 || model.empty())
+						break;
+				}
 			}
 			else if (model.insert(record).second)
 				tree.insert(record);
@@ -386,6 +425,107 @@ TEST_P(LongKeys, ReadAsWritten)
 			}
 		}
 	}
+}
+
+/* A longer fence makes records longer, and of those a delta may have fewer. */
+TEST(LongKeysTest, ALongerFenceLeavesNoMoreFreshRecordsThanReadersHaveRoomFor)
+{
+	for (const int own : {15, 20, 31})
+	{
+		std::vector<uint64_t> low(static_cast<size_t>(most) + 1);
+		Page page(page_size);
+		Page part(page_size);
+		Records base(most + 1);
+
+		std::fill_n(low.begin(), own, 7);
+		alex_node_begin(page.data(), page_size, 1, most, 0, low.data(), nullptr, ALEX_NO_BLOCK, ALEX_NO_BLOCK);
+		low[most] = 1 << 16 | 1;
+		base.add(low.data());
+		low[own - 1] = 7000;
+		base.add(low.data());
+		ASSERT_TRUE(alex_node_store_words(page.data(), base.data(), most, 2, 0));
+
+		std::vector<uint64_t> fresh(low.begin(), low.begin() + own + 1);
+		uint32_t added = 0;
+		do
+		{
+			fresh[own - 1] = 8 + added;
+			fresh[own] = 2 << 16 | 1;
+		} while (added < ALEX_APPEND_DELTA && add_fresh(page, fresh.data()) && ++added > 0);
+		ASSERT_EQ(added, std::min(ALEX_APPEND_DELTA, ALEX_MAX_DELTA_WORDS / (own + 1)));
+
+		low[own - 1] = 6000;
+		low[own] = 5;
+		if (alex_node_truncate_words(part.data(), page.data(), low.data(), most))
+		{
+			ASSERT_STREQ(alex_node_problem_of(part.data(), 1, most, page_size), nullptr) << own;
+		}
+	}
+}
+
+/* What vacuum notes of removed records must not take the room that fences need where the node is divided. */
+TEST(LongKeysTest, RemovalLeavesRoomForFences)
+{
+	for (const uint32_t n : {20000U, 33000U, 39000U})
+		for (const bool full_low : {false, true})
+			for (const uint64_t step : {1, 1000})
+			{
+				Rng rng(n);
+				std::vector<uint64_t> low(static_cast<size_t>(most) + 1);
+				Record key(static_cast<size_t>(most) + 1);
+				Records records(most + 1);
+				Page page(page_size);
+				Page left(page_size);
+				Page right(page_size);
+
+				std::generate_n(key.begin(), most - 1, [&] { return rng() | 1; });
+				if (full_low)
+					low = key;
+				alex_node_begin(page.data(), page_size, 1, most, 0, low.data(), nullptr, ALEX_NO_BLOCK, ALEX_NO_BLOCK);
+				/* all on lines, so there are very many, until most are gone */
+				for (uint32_t i = 0; i < n; i++)
+				{
+					key[most - 1] = (i + 1) * step;
+					key[most] = static_cast<uint64_t>(1 + i / 100) << 16 | (1 + i % 100);
+					records.add(key.data());
+				}
+				ASSERT_TRUE(alex_node_store_words(page.data(), records.data(), most, n, 0));
+
+				const std::unique_ptr<bool[]> dead = std::make_unique<bool[]>(n);
+				uint32_t gone = 0;
+				for (uint32_t i = 0; i < n; i++)
+				{
+					dead[i] = gone < n / 2 && below(rng, 2) == 0;
+					gone += dead[i];
+				}
+				if (alex_can_remove(page.data(), dead.get()))
+				{
+					AlexRemoval removal;
+					alex_remove(page.data(), dead.get(), &removal);
+				}
+
+				/* one that is gone comes back */
+				const Record back(records[n / 3], records[n / 3] + most + 1);
+				AlexNewNodes nodes = {};
+
+				nodes.left = left.data();
+				nodes.right = right.data();
+				nodes.words = most;
+				std::vector<uint64_t> all(static_cast<size_t>(n + 1) * (most + 1));
+				do
+				{
+					uint32_t live = alex_decode(page.data(), all.data());
+					std::vector<uint64_t> kept;
+					for (uint32_t i = 0; i < live; i++)
+						if (alex_compare(&all[static_cast<size_t>(i) * (most + 1)], back.data(), most) != 0)
+							kept.insert(kept.end(), &all[static_cast<size_t>(i) * (most + 1)], &all[static_cast<size_t>(i + 1) * (most + 1)]);
+					live = static_cast<uint32_t>(kept.size() / (most + 1));
+					kept.resize(kept.size() + most + 1);
+					ASSERT_TRUE(alex_change_node(page.data(), kept.data(), live, back.data(), 90, &nodes))
+						<< n << " records, " << live << " left, " << page.free_bytes() << " bytes free";
+					page = left;
+				} while (nodes.again);
+			}
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, LongKeys, testing::Range(0, 8));
