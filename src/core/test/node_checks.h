@@ -7,6 +7,7 @@
 #ifndef ALEX_TEST_NODE_CHECKS_H
 #define ALEX_TEST_NODE_CHECKS_H
 
+#include "alex_policy.h"
 #include "box_util.h"
 
 namespace alex_test
@@ -54,9 +55,71 @@ sound_page(uint64_t seed, int words, uint32_t page_size)
 	return page;
 }
 
+/*
+ * A sound page of keys of different widths, at most "most" words, always the same for a seed. Fences share words, and words that all keys lack
+ * have no column.
+ */
+inline Page
+sound_wide_page(uint64_t seed, int most, uint32_t page_size)
+{
+	Rng rng(mix(seed + 2));
+	const int level = static_cast<int>(below(rng, 2));
+	const int stride = alex_stride(most, level);
+	const int prefix = static_cast<int>(below(rng, most + 1));
+	const int used = prefix + static_cast<int>(below(rng, std::min<uint64_t>(most - prefix, below(rng, 2) == 0 ? 3 : most) + 1));
+	const size_t n = 4 + below(rng, below(rng, 2) == 0 ? 12 : 400);
+	const uint64_t share = 1 + below(rng, 4); /* of words that differ much */
+	std::vector<std::vector<uint64_t>> sorted(n, std::vector<uint64_t>(stride));
+	const uint64_t beginning = rng();
+
+	for (std::vector<uint64_t> &record : sorted)
+	{
+		std::fill_n(record.begin(), prefix, beginning);
+		for (int i = prefix, end = prefix + static_cast<int>(below(rng, used - prefix + 1)); i < end; i++)
+			record[i] = below(rng, share) == 0 ? rng() : 1 + below(rng, 3);
+		record[most] = below(rng, 300) << 16 | (1 + below(rng, 100));
+		if (level > 0)
+			record[most + 1] = below(rng, 1U << 30);
+	}
+	std::sort(sorted.begin(), sorted.end());
+	sorted.erase(std::unique(sorted.begin(), sorted.end(), [&](const auto &a, const auto &b) { return alex_compare(a.data(), b.data(), most) == 0; }),
+				 sorted.end());
+
+	/* those between two of them, most in the base and the others fresh */
+	const size_t end = sorted.size() < 2 || below(rng, 3) == 0 ? sorted.size() : 1 + below(rng, sorted.size() - 1);
+	const size_t first = below(rng, std::min<uint64_t>(end, 3));
+	const uint64_t fresh_share = 2 + below(rng, 20);
+	Records base(stride);
+	std::vector<std::vector<uint64_t>> fresh;
+	Page page(page_size);
+
+	alex_node_begin(page.data(), page_size, 1, most, level, sorted[first].data(), end < sorted.size() ? sorted[end].data() : nullptr, ALEX_NO_BLOCK,
+					end < sorted.size() ? 7 : ALEX_NO_BLOCK);
+	for (size_t i = first; i < end; i++)
+		if (below(rng, fresh_share) == 0)
+			fresh.push_back(sorted[i]);
+		else
+			base.add(sorted[i].data());
+	for (size_t kept = base.size(); !alex_node_store_words(page.data(), base.data(), most, static_cast<uint32_t>(kept), 0); kept = kept * 3 / 4)
+		require(kept > ALEX_ANY_RECORDS, "any three records fit");
+	for (const std::vector<uint64_t> &record : fresh)
+	{
+		uint64_t space[ALEX_MAX_RECORD_WORDS];
+		const uint64_t *own = alex_fit_record(page.data(), record.data(), most, space);
+
+		if (own == nullptr)
+			continue;
+		std::vector<uint64_t> copy(own, own + page.node().words + 1);
+		if (level > 0)
+			copy.push_back(record.back());
+		add_fresh(page, copy.data());
+	}
+	return page;
+}
+
 /* Writes what makes a page an alex node at first sight, so that arbitrary bytes get further. */
 inline void
-disguise(Page &page, int words)
+disguise(Page &page, int words, int least = 0)
 {
 	AlexPageHead &head = page.head();
 	AlexNodeHeader &node = page.node();
@@ -65,7 +128,8 @@ disguise(Page &page, int words)
 	head.pd_pagesize_version = static_cast<uint16_t>(page.size() | 4);
 	node.magic = ALEX_NODE_MAGIC;
 	node.version = ALEX_FORMAT_VERSION;
-	node.words = node.least = static_cast<uint16_t>(words);
+	node.words = static_cast<uint16_t>(words);
+	node.least = static_cast<uint16_t>(least > 0 ? least : words);
 	node.level %= 4;
 	node.count %= ALEX_MAX_RECORDS + 1;
 	/* one of many shares words and has zeros at the end */
@@ -141,6 +205,7 @@ disguise(Page &page, int words)
 inline void
 exercise_box(const Page &page, int words, const Records &records, Rng &rng)
 {
+	const int own = page.node().words;
 	Columns columns = random_columns(4, rng);
 	std::vector<std::vector<Value>> values;
 
@@ -154,14 +219,19 @@ exercise_box(const Page &page, int words, const Records &records, Rng &rng)
 	const bool backward = below(rng, 2) == 0;
 	const bool living = below(rng, 2) == 0;
 	const auto max = static_cast<uint32_t>(1 + below(rng, below(rng, 2) == 0 ? 4 : 3000));
-	Words out(static_cast<size_t>(max + alex_delta_count(page.data())) * (words + 1));
+	Words out(static_cast<size_t>(max + alex_delta_count(page.data())) * (own + 1));
 	uint64_t low[position_max];
 	uint64_t high[position_max];
 	uint64_t rest[position_max];
 	bool more = true;
 
-	interesting_position(records, words, rng, low);
-	interesting_position(records, words, rng, high);
+	for (uint64_t *position : {low, high})
+	{
+		interesting_position(records, own, rng, position);
+		alex_widen_position(position, own, position, words);
+		if (own < words && below(rng, 3) == 0)
+			position[own + below(rng, words - own)] = rng();
+	}
 	for (uint32_t steps = 0; more && alex_compare(low, high, words) < 0; steps++)
 	{
 		const uint32_t n = alex_collect_box(page.data(), box.box(), low, high, backward, living, max, out.get(), &more, rest);
@@ -176,23 +246,92 @@ exercise_box(const Page &page, int words, const Records &records, Rng &rng)
 	}
 }
 
+/* Inserts a record that need not fit the node's words, as an insert does that finds no room in the delta; and gives the node other fences. */
+inline void
+exercise_change(const Page &page, const uint64_t *decoded, uint32_t live, int most, int least, bool sound, Rng &rng)
+{
+	constexpr uint32_t many = 1500;
+	const int level = page.node().level;
+	const int own = page.node().words;
+	const uint32_t page_size = page.size();
+	const auto own_stride = static_cast<size_t>(alex_stride(own, level));
+	const auto stride = static_cast<size_t>(alex_stride(most, level));
+	Page left(page_size);
+	Page right(page_size);
+	AlexNewNodes nodes = {};
+	Records some(static_cast<int>(own_stride));
+	uint64_t record[ALEX_MAX_RECORD_WORDS] = {};
+
+	if (live > many)
+		return;
+	for (uint32_t i = 0; i < live; i++)
+		some.add(decoded + i * own_stride);
+	interesting_position(some, own, rng, record);
+	alex_widen_position(record, own, record, most);
+	if (own < most && below(rng, 2) == 0)
+		std::generate(record + own, record + own + 1 + below(rng, most - own), [&] { return rng() | 1; });
+	record[most] = (record[most] & ((UINT64_C(1) << 44) - 1)) | 1;
+	if (level > 0)
+		record[most + 1] = 5;
+
+	uint64_t space[position_max];
+	const uint64_t *here = alex_fit_position(page.data(), record, most, space);
+	bool there = false;
+
+	for (uint32_t i = 0; i < live && !there; i++)
+		there = alex_fit_record(page.data(), record, most, space) != nullptr && alex_compare(some[i], here, own) == 0;
+	sound = sound && !there && alex_fence_side(page.data(), here) == 0;
+
+	Words records((live + 1) * stride);
+	std::copy_n(decoded, live * own_stride, records.get());
+	alex_widen_records(records.get(), live, own, most, level);
+	nodes.left = left.data();
+	nodes.right = right.data();
+	nodes.words = most;
+
+	const bool changed = alex_change_node(page.data(), records.get(), live, there ? nullptr : record, 90, &nodes);
+	require(!sound || changed, "a record finds a place");
+	if (changed && sound)
+	{
+		if (nodes.split)
+			left.node().right = 7;
+		const char *problem = alex_node_validate_of(left.data(), least, most, page_size, scratch_of(static_cast<int>(stride), page_size, 1));
+		require(problem == nullptr, problem);
+		problem = nodes.split ? alex_node_validate_of(right.data(), least, most, page_size, scratch_of(static_cast<int>(stride), page_size, 1)) : nullptr;
+		require(problem == nullptr, problem);
+	}
+
+	AlexRemoval changes;
+	Page copy = page;
+
+	if (alex_set_high_fence(copy.data(), record, most, &changes))
+		require(alex_node_problem_of(copy.data(), least, most, page_size) == nullptr, "a node with another high fence is a node");
+	copy = page;
+	if (alex_set_low_fence(copy.data(), record, most, &changes))
+		require(alex_node_problem_of(copy.data(), least, most, page_size) == nullptr, "a node with another low fence is a node");
+}
+
 /*
  * Returns false if the page is no node; otherwise does everything with it. "pristine": the core made it, so it has to
  * be sound.
  */
 inline bool
-exercise(const Page &page, int words, Rng &rng, bool pristine = false)
+exercise(const Page &page, int most, Rng &rng, bool pristine = false, int least = 0)
 {
 	const uint32_t page_size = page.size();
 
-	if (alex_node_problem(page.data(), words, page_size) != nullptr)
+	if (least == 0)
+		least = most;
+	if (alex_node_problem_of(page.data(), least, most, page_size) != nullptr)
 	{
 		/* the complete check may be called on anything */
 		uint64_t *scratch = scratch_of(ALEX_MAX_COLUMNS, page_size);
 
-		require(alex_node_validate(page.data(), words, page_size, scratch) != nullptr, "validate accepts a non-node");
+		require(alex_node_validate_of(page.data(), least, most, page_size, scratch) != nullptr, "validate accepts a non-node");
 		return false;
 	}
+
+	const int words = page.node().words;
 
 	const int level = page.node().level;
 	const Shape shape{words, level, page_size};
@@ -204,7 +343,7 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 	uint64_t *decoded = scratch_of(stride, page_size);
 
 	require(n <= ALEX_MAX_RECORDS && delta <= page.most_slots(), "counts are bounded");
-	const char *problem = alex_node_validate(page.data(), words, page_size, decoded);
+	const char *problem = alex_node_validate_of(page.data(), least, most, page_size, decoded);
 	require(!pristine || problem == nullptr, "validate accepts what the core made");
 	require(live <= n + delta && alex_decode(page.data(), decoded) == live, "decode returns every record");
 
@@ -252,12 +391,12 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 		{
 			require(truncated, "there is room for a truncated node");
 			part.node().right = 77;
-			require(alex_node_validate(part.data(), words, page_size, scratch_of(stride, page_size, 1)) == nullptr, "truncated node is sound");
+			require(alex_node_validate_of(part.data(), least, most, page_size, scratch_of(stride, page_size, 1)) == nullptr, "truncated node is sound");
 		}
 	}
 
 	if (level == 0)
-		exercise_box(page, words, records, rng);
+		exercise_box(page, most, records, rng);
 
 	/* what a writer would go on to do with the records it decoded */
 	Page copy = page;
@@ -292,7 +431,7 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 			step_position(record, words, true);
 		}
 		if (alex_node_append(copy.data(), page.data(), record, i == 0 ? 0 : 64))
-			require(alex_node_problem(copy.data(), words, page_size) == nullptr, "an append makes a node");
+			require(alex_node_problem_of(copy.data(), least, most, page_size) == nullptr, "an append makes a node");
 		copy = page;
 		interesting_position(records, words, rng, record);
 	}
@@ -316,10 +455,10 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 			AlexRemoval removal;
 
 			alex_remove(copy.data(), dead.get(), &removal);
-			require(alex_node_problem(copy.data(), words, page_size) == nullptr, "a removal leaves a node");
+			require(alex_node_problem_of(copy.data(), least, most, page_size) == nullptr, "a removal leaves a node");
 			require(problem != nullptr || alex_record_count(copy.data()) == live - removed, "a removal removes what it should");
 			require(problem != nullptr ||
-						alex_node_validate(copy.data(), words, page_size, scratch_of(stride, page_size, 1)) == nullptr,
+						alex_node_validate_of(copy.data(), least, most, page_size, scratch_of(stride, page_size, 1)) == nullptr,
 					"a removal leaves a sound node");
 			for (int i = 0; i < removal.n; i++)
 				require(removal.changes[i].offset + removal.changes[i].length <= static_cast<int>(page_size), "changes lie in the page");
@@ -328,6 +467,7 @@ exercise(const Page &page, int words, Rng &rng, bool pristine = false)
 		}
 	}
 
+	exercise_change(page, decoded, live, most, least, problem == nullptr, rng);
 	add_fresh(copy, record);
 	if (below(rng, 4) == 0)
 	{

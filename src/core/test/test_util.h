@@ -289,12 +289,14 @@ tids_of(const DataSet &set, const Shape &shape)
 inline uint64_t *
 scratch_of(int stride, uint32_t page_size, int use = 0)
 {
-	static std::vector<std::vector<uint64_t>> kept(static_cast<size_t>(ALEX_MAX_RECORD_WORDS + 1) * 128);
-	std::vector<uint64_t> &scratch = kept[stride * 128 + use * 64 + page_size / 1024];
+	static std::vector<std::vector<uint64_t>> kept(128);
+	std::vector<uint64_t> &scratch = kept[use * 64 + page_size / 1024];
+	const size_t words = static_cast<size_t>(ALEX_MAX_RECORDS + page_size / 8) * stride;
 
-	if (scratch.empty())
-		scratch = std::vector<uint64_t>(static_cast<size_t>(ALEX_MAX_RECORDS + page_size / 8) * stride);
-	return scratch.data();
+	if (scratch.size() < words)
+		scratch = std::vector<uint64_t>(words);
+	/* of the size asked for: its end is what a sanitizer sees */
+	return scratch.data() + (scratch.size() - words);
 }
 
 inline bool
