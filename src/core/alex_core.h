@@ -301,7 +301,8 @@ const char *alex_node_problem_of(const void *page, int least, int most, uint32_t
 
 /*
  * Complete check of one node: frames, order, fences, model, delta. O(records).
- * "scratch" holds ALEX_MAX_RECORDS + page_size / 8 records of the node's stride.
+ * "scratch" holds as many records of the node's stride as a page that passes alex_node_problem_of() has places (alex_place_count()); it is not
+ * touched where a page does not pass.
  * Returns NULL, or a static string that names what is wrong.
  */
 const char *alex_node_validate_of(const void *page, int least, int most, uint32_t page_size, uint64_t *scratch);

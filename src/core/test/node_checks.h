@@ -325,9 +325,7 @@ exercise(const Page &page, int most, Rng &rng, bool pristine = false, int least 
 	if (alex_node_problem_of(page.data(), least, most, page_size) != nullptr)
 	{
 		/* the complete check may be called on anything */
-		uint64_t *scratch = scratch_of(ALEX_MAX_COLUMNS, page_size);
-
-		require(alex_node_validate_of(page.data(), least, most, page_size, scratch) != nullptr, "validate accepts a non-node");
+		require(alex_node_validate_of(page.data(), least, most, page_size, nullptr) != nullptr, "validate accepts a non-node");
 		return false;
 	}
 
@@ -343,7 +341,8 @@ exercise(const Page &page, int most, Rng &rng, bool pristine = false, int least 
 	uint64_t *decoded = scratch_of(stride, page_size);
 
 	require(n <= ALEX_MAX_RECORDS && delta <= page.most_slots(), "counts are bounded");
-	const char *problem = alex_node_validate_of(page.data(), least, most, page_size, decoded);
+	Words places(static_cast<size_t>(n + delta) * stride);
+	const char *problem = alex_node_validate_of(page.data(), least, most, page_size, places.get());
 	require(!pristine || problem == nullptr, "validate accepts what the core made");
 	require(live <= n + delta && alex_decode(page.data(), decoded) == live, "decode returns every record");
 
