@@ -28,10 +28,22 @@ struct Width
 	int least;
 	int most;
 };
-constexpr Width widths[] = {{1, 1}, {2, 2}, {5, 5}, {ALEX_MAX_FIXED_WORDS, ALEX_MAX_FIXED_WORDS},
-							{40, 40}, {1, 5}, {1, 40}, {1, ALEX_MAX_FIXED_WORDS},
-							{1, 2}, {1, ALEX_MAX_WORDS}, {3, ALEX_MAX_WORDS}, {1, ALEX_MAX_WORDS},
-							{1, 3}, {1, ALEX_MAX_WORDS}, {1, 16}, {1, ALEX_MAX_WORDS}};
+constexpr Width widths[] = {{1, 1},
+							{2, 2},
+							{5, 5},
+							{ALEX_MAX_FIXED_WORDS, ALEX_MAX_FIXED_WORDS},
+							{40, 40},
+							{1, 5},
+							{1, 40},
+							{1, ALEX_MAX_FIXED_WORDS},
+							{1, 2},
+							{1, ALEX_MAX_WORDS},
+							{3, ALEX_MAX_WORDS},
+							{1, ALEX_MAX_WORDS},
+							{1, 3},
+							{1, ALEX_MAX_WORDS},
+							{1, 16},
+							{1, ALEX_MAX_WORDS}};
 constexpr size_t recipe_head = 2;
 
 enum Kind
@@ -59,7 +71,8 @@ some_page(uint64_t seed, uint8_t choice)
 {
 	const Width width = width_of(choice);
 
-	return width.least < width.most ? sound_wide_page(seed, width.most, page_size_of(choice)) : sound_page(seed, width.most, page_size_of(choice));
+	return width.least < width.most ? sound_wide_page(seed, width.most, page_size_of(choice))
+									: sound_page(seed, width.most, page_size_of(choice));
 }
 
 } // namespace
